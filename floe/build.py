@@ -24,7 +24,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -323,9 +323,9 @@ def _write_cache(artifact: Artifact, root: Path) -> Artifact:
     file = _cache_file(Path(artifact.source_id), root, artifact.closure)
     file.parent.mkdir(parents=True, exist_ok=True)
     # Readers never see half a file: it is written beside its place and then moved there.
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as draft:
-        json.dump(asdict(artifact), draft)
-    Path(draft.name).replace(file)
+    draft = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    draft.write_text(json.dumps(asdict(artifact)), encoding="utf-8")
+    draft.replace(file)
     return artifact
 
 
