@@ -13,7 +13,7 @@ from typing import Any
 from ape import plugins
 
 
-@plugins.register(plugins.CompilerPlugin, trylast=True)
+@plugins.register(plugins.CompilerPlugin, trylast=True)  # type: ignore[untyped-decorator]
 def register_compiler() -> tuple[tuple[str, ...], type[Any]]:
     """Take over ".vy" from ape-vyper: of two compilers for one suffix Ape keeps the one it sees first."""
     from ape_floe.compiler import ClosureCompiler, watch_closures

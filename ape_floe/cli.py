@@ -15,5 +15,4 @@ def sizes() -> None:
     """Print the code size of every contract on chain, and what is left below the limit."""
     from floe import build, snapshot
 
-    for name, artifact in build.load_many(build.names()).items():
-        click.echo(f"{name:<24} {artifact.size:>6} bytes  {snapshot.SIZE_LIMIT - artifact.size:>6} left")
+    click.echo(snapshot.size_table(build.load_many(build.names(mocks=False))))

@@ -44,7 +44,7 @@ class ClosureCompiler(VyperCompiler):  # type: ignore[misc]
 
 
 def contract_type(artifact: build.Artifact) -> ContractType:
-    """Ape's form of an artifact, without syntax tree and source map: they only feed tracebacks, and slow every start."""
+    """Ape's form of an artifact, without the syntax tree and source map that would slow every start."""
     return ContractType.model_validate(
         {
             "contractName": artifact.name,

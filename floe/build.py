@@ -113,10 +113,12 @@ class Artifact:
         """
         from eth_abi.abi import encode
 
-        inputs = next((entry["inputs"] for entry in self.abi if entry["type"] == "constructor"), [])
+        constructor: dict[str, Any] = next((e for e in self.abi if e["type"] == "constructor"), {})
+        inputs: list[dict[str, Any]] = constructor.get("inputs", [])
         if len(inputs) != len(arguments):
             raise BuildError(f"{self.name}: constructor takes {len(inputs)} arguments, not {len(arguments)}")
-        return self.initcode + encode([_abi_type(entry) for entry in inputs], arguments)
+        encoded: bytes = encode([_abi_type(entry) for entry in inputs], arguments)
+        return self.initcode + encoded
 
 
 # --- sources ---

@@ -1,0 +1,91 @@
+# Floe. `make help` lists what there is. Everything is installed below this folder: .venv/ and node_modules/.
+# What a machine needs: python3.11 (or 3.12), node 20 with npm, make, git. `make doctor` looks.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12)
+SOURCES = $(wildcard ape_floe bench floe scripts tests)
+VYPER = mamushi --line-length 120
+COMPILE_LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.PHONY: help doctor setup build test fuzz mutants bench demo test-fork lint format check snapshot lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+doctor: ## say what this machine lacks and how to get it
+	@bash scripts/doctor.sh
+
+setup: .venv/.stamp node_modules/.stamp ## install everything (the other targets do it by themselves)
+
+build: setup ## compile what has changed, or imports what has changed
+	@python -m floe.build
+
+test: setup ## run the tests
+	pytest
+
+fuzz: setup ## contracts against the reference model, millions of transactions
+	python -m tests.stateful.campaign
+
+mutants: setup ## seed bugs into the contracts: the campaign must find every one
+	python -m tests.mutants.run
+
+bench: setup ## measure gas, and compare it with the bars and the peers
+	python -m bench.gas
+
+demo: setup ## watch ETH go in, rewards stream, a loss happen, exits being paid
+	ape run demo
+
+test-fork: setup ## integration tests on a fork (of an RPC URL if one is set, else of a local node)
+	python -m tests.fork.run
+
+lint: setup ## format, style and types: say what is wrong
+	ruff format --check .
+	ruff check .
+	mypy $(SOURCES)
+	$(VYPER) --check contracts && $(VYPER) --check interfaces
+	@awk 'length > 120 { print FILENAME ":" FNR ": longer than 120"; bad = 1 } END { exit bad }' \
+		$$(find contracts interfaces -name '*.vy' -o -name '*.vyi')
+
+format: setup ## format, style: repair what can be repaired
+	ruff format .
+	ruff check --fix .
+	$(VYPER) contracts && $(VYPER) interfaces
+
+check: setup ## ABIs, storage layouts and code sizes are what is committed and allowed
+	@python -m floe.snapshot check
+
+snapshot: setup ## rewrite the committed ABIs and storage layouts
+	@python -m floe.snapshot write
+
+lock: .venv/.stamp ## pin all versions anew after a change of pyproject.toml or package.json
+	$(COMPILE_LOCK) pyproject.toml --output-file requirements.lock
+	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
+
+clean: ## delete what was built (.venv/ and node_modules/ stay)
+	rm -rf .build out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
+
+# uv installs the whole lock in seconds. It comes from the lock itself, with its hashes.
+.venv/.stamp: requirements.lock pyproject.toml
+	@bash scripts/doctor.sh --quiet
+	@echo "installing Python packages into .venv/"
+	@test -x .venv/bin/pip || $(PYTHON) -m venv --clear .venv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	@pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .venv/uv.txt
+	@uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.lock
+	@uv pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
+	@touch $@
+
+# The links lead past npm's wrapper scripts, which would leave a node process beside every anvil.
+node_modules/.stamp: package-lock.json package.json
+	@bash scripts/doctor.sh --quiet
+	@echo "installing anvil, forge and cast into node_modules/"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@cd node_modules/.bin && for tool in anvil cast forge; do ln -sf ../@foundry-rs/$$tool-*-*/bin/$$tool $$tool; done
+	@touch $@
