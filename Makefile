@@ -11,7 +11,8 @@ COMPILE_LOCK = uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# Without its bytecode files Python would compile all of Ape at every start.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .PHONY: help doctor setup build test fuzz mutants bench demo test-fork lint format check snapshot lock clean
 
