@@ -5,7 +5,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12)
-SOURCES = $(wildcard ape_floe bench floe scripts tests)
 VYPER = mamushi --line-length 120
 COMPILE_LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
 	--no-header --no-emit-index-url --no-emit-find-links
@@ -48,7 +47,7 @@ test-fork: setup ## integration tests on a fork (of an RPC URL if one is set, el
 lint: setup ## format, style and types: say what is wrong
 	ruff format --check .
 	ruff check .
-	mypy $(SOURCES)
+	mypy .
 	$(VYPER) --check contracts && $(VYPER) --check interfaces
 	@awk 'length > 120 { print FILENAME ":" FNR ": longer than 120"; bad = 1 } END { exit bad }' \
 		$$(find contracts interfaces -name '*.vy' -o -name '*.vyi')

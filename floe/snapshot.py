@@ -29,7 +29,9 @@ def problems(artifacts: dict[str, build.Artifact], root: Path = build.ROOT) -> l
     """One line for each snapshot that differs, is missing or belongs to nothing, and for each contract too large."""
     folder = root / "snapshots"
     wanted = {path: text for artifact in artifacts.values() for path, text in expected(artifact).items()}
-    committed = {file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8") for file in folder.rglob("*.json")}
+    committed = {
+        file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8") for file in folder.rglob("*.json")
+    }
     found = [f"snapshots/{path}: no such contract" for path in sorted(committed.keys() - wanted.keys())]
     found += [f"snapshots/{path}: missing" for path in sorted(wanted.keys() - committed.keys())]
     found += [
