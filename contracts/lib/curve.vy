@@ -1,0 +1,111 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title The exit curve
+@license GNU Affero General Public License v3.0 only
+@notice What the queue has been paid, as a rising piecewise-linear curve F: position on the line of all shares ever
+        queued -> cumulative ETH. Every fulfilment appends one point (shares so far, ETH so far); point 0 is the
+        origin. A ticket [a, b) is worth F(b) - F(a). F floors at every evaluation and neighbouring tickets share
+        an end, so all claims together are exactly what was paid in.
+@dev `head` and `points` are the words of `words.vy`.
+"""
+from contracts.lib import reasons
+from contracts.lib import words
+
+# filled shares u96 | filled ether u96 | points u64
+head: uint256
+# index -> cumulative shares u128 | cumulative ether u128
+points: HashMap[uint256, uint256]
+
+
+@internal
+def _append(shares: uint256, ether_: uint256) -> uint256:
+    """
+    @notice Extend the curve by `shares` (more than 0) paid with `ether_` wei; returns the new point's index.
+    """
+    head: uint256 = self.head
+    filled: uint256 = words._low(head) + shares
+    paid: uint256 = words._high(head) + ether_
+    index: uint256 = (head >> 192) + 1
+    self.head = words._with_pair(0, filled, paid) | (index << 192)
+    self.points[index] = (paid << 128) | filled
+    return index
+
+
+@internal
+@view
+def _value(a: uint256, b: uint256, head: uint256, hint: uint256) -> uint256:
+    """
+    @notice F(b) - F(a) in wei for a < b <= filled shares. `hint` is the segment of `a` (see `_segment`), 0 to
+            look it up.
+    @dev Reverts: "claim: wrong hint".
+    """
+    last: uint256 = head >> 192
+    segment: uint256 = hint
+    if segment == 0:
+        segment = self._segment(a, 1, last)
+    else:
+        assert segment <= last, reasons.HINT
+    from_word: uint256 = self.points[segment - 1]
+    to_word: uint256 = self.points[segment]
+    if hint != 0:
+        assert self._holds(from_word, to_word, a), reasons.HINT
+    start: uint256 = self._at(a, from_word, to_word)
+
+    if b == words._low(head):
+        return words._high(head) - start
+    if (to_word & words.U128) < b:
+        # `b` lies in a later segment: the last one that starts before `b`.
+        segment = self._segment(b - 1, segment + 1, last)
+        from_word = self.points[segment - 1]
+        to_word = self.points[segment]
+    return self._at(b, from_word, to_word) - start
+
+
+@internal
+@view
+def _segment(position: uint256, first: uint256, last: uint256) -> uint256:
+    """
+    @notice The index i in [first, last] of the segment that holds the share at `position`:
+            points[i - 1].shares <= position < points[i].shares. Binary search, one storage read a halving.
+    """
+    low: uint256 = first
+    high: uint256 = last
+    for _: uint256 in range(64):
+        if low >= high:
+            break
+        middle: uint256 = (low + high) // 2
+        if (self.points[middle] & words.U128) > position:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@internal
+@view
+def _fits(position: uint256, hint: uint256, head: uint256) -> bool:
+    """
+    @notice Whether `hint` is the segment that holds `position`.
+    """
+    if hint == 0 or hint > head >> 192:
+        return False
+    return self._holds(self.points[hint - 1], self.points[hint], position)
+
+
+@internal
+@pure
+def _holds(from_word: uint256, to_word: uint256, position: uint256) -> bool:
+    return (from_word & words.U128) <= position and position < (to_word & words.U128)
+
+
+@internal
+@pure
+def _at(position: uint256, from_word: uint256, to_word: uint256) -> uint256:
+    """
+    @notice F at `position` on the segment between two points, both ends included (floors).
+    """
+    shares: uint256 = from_word & words.U128
+    paid: uint256 = from_word >> 128
+    # u96 * u96 cannot wrap, and the points rise strictly in shares.
+    return paid + unsafe_mul(position - shares, (to_word >> 128) - paid) // ((to_word & words.U128) - shares)

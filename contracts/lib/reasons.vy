@@ -1,0 +1,82 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Revert reasons
+@license GNU Affero General Public License v3.0 only
+@notice Every reason Floe's own code can revert with, declared once: "subject: problem".
+        snekmate's modules keep their own ("access_control: ...", "ecdsa: ...").
+@dev Two ways to use them: `assert ok, reason` where every gas counts, `_check(ok, reason)` elsewhere in the pool: it
+     is half as long in bytecode and about 100 gas dearer.
+"""
+
+# ---- shared -------------------------------------------------------------------------------------
+NOT_QUEUE: constant(String[32]) = "caller: not the queue"
+NOT_POOL: constant(String[32]) = "caller: not the pool"
+NOT_VAULT: constant(String[32]) = "caller: not a vault"
+NOT_ADMIN_CONTRACT: constant(String[32]) = "admin: not a contract"
+RECEIVER: constant(String[32]) = "receiver: refused"
+SEND_FAILED: constant(String[32]) = "ether: send failed"
+
+# ---- deployment ---------------------------------------------------------------------------------
+SEED: constant(String[32]) = "seed: too small"
+PEER: constant(String[32]) = "peer: not wired to this contract"
+
+# ---- ERC-20, ERC-2612 ---------------------------------------------------------------------------
+BALANCE: constant(String[32]) = "balance: too low"
+ALLOWANCE: constant(String[32]) = "allowance: too low"
+PERMIT_EXPIRED: constant(String[32]) = "permit: expired"
+PERMIT_SIGNER: constant(String[32]) = "permit: wrong signer"
+
+# ---- pool ---------------------------------------------------------------------------------------
+NO_VALUE: constant(String[32]) = "pool: no value"
+OVERFLOW: constant(String[32]) = "pool: total over 96 bits"
+DEPOSIT_PAUSED: constant(String[32]) = "deposit: paused"
+DEPOSIT_LOSS: constant(String[32]) = "deposit: loss pending"
+DEPOSIT_CEILING: constant(String[32]) = "deposit: over the ceiling"
+DEPOSIT_VALUE: constant(String[32]) = "deposit: value differs"
+DEPOSIT_ZERO: constant(String[32]) = "deposit: zero shares"
+MIN_SHARES: constant(String[32]) = "slippage: too few shares"
+MINT_VALUE: constant(String[32]) = "mint: value too low"
+INSTANT_LIMIT: constant(String[32]) = "instant: over the limit"
+INSTANT_ZERO: constant(String[32]) = "instant: zero assets"
+MIN_ASSETS: constant(String[32]) = "slippage: too few assets"
+MAX_SHARES: constant(String[32]) = "slippage: too many shares"
+FULFIL_PAUSED: constant(String[32]) = "fulfil: paused"
+FULFIL_NOTHING: constant(String[32]) = "fulfil: nothing to pay"
+FULFIL_TOO_LITTLE: constant(String[32]) = "fulfil: too little"
+NOT_STALE: constant(String[32]) = "report: not stale"
+STAKE_LIMIT: constant(String[32]) = "stake: over the limit"
+REPORT_DEPOSITED: constant(String[32]) = "report: deposits ahead of pool"
+REPORT_WITHDRAWN: constant(String[32]) = "report: withdrawals fell"
+REPORT_DONATED: constant(String[32]) = "report: donations fell"
+REPORT_TAIL: constant(String[32]) = "report: tail ahead of queue"
+PARAMETER: constant(String[32]) = "parameter: out of bounds"
+PAUSE_TOO_LONG: constant(String[32]) = "pause: too long"
+
+# ---- queue --------------------------------------------------------------------------------------
+REQUEST_ZERO: constant(String[32]) = "request: zero shares"
+REQUEST_NONE: constant(String[32]) = "request: empty list"
+LINE_FULL: constant(String[32]) = "request: line over 95 bits"
+NO_TICKET: constant(String[32]) = "ticket: does not exist"
+NOT_OWNER: constant(String[32]) = "ticket: caller may not"
+WRONG_OWNER: constant(String[32]) = "ticket: not the owner's"
+CLAIM_NOTHING: constant(String[32]) = "claim: nothing filled"
+CLAIM_LENGTHS: constant(String[32]) = "claim: lengths differ"
+HINT: constant(String[32]) = "claim: wrong hint"
+ERC721_RECEIVER: constant(String[32]) = "receiver: not for ERC-721"
+
+# ---- rebasing token -----------------------------------------------------------------------------
+ZERO_SHARES: constant(String[32]) = "wrap: zero shares"
+
+# ---- governance ---------------------------------------------------------------------------------
+DELAY_SHORT: constant(String[32]) = "timelock: delay too short"
+PAUSE_COOLDOWN: constant(String[32]) = "pause: key on cooldown"
+
+# ---- vaults -------------------------------------------------------------------------------------
+VAULT_SHORT: constant(String[32]) = "vault: balance too low"
+
+
+@internal
+@pure
+def _check(ok: bool, reason: String[32]):
+    assert ok, reason
