@@ -71,15 +71,18 @@ clean: ## delete what was built (.venv/ and node_modules/ stay)
 	rm -rf .build out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
 
-# uv installs the whole lock in seconds. It comes from the lock itself, with its hashes.
+# uv installs the whole lock in seconds; it comes from the lock itself, with its hashes. It knows neither the system's
+# certificates (unless asked) nor pip's configuration, so there is a second try, and a slow third one with pip.
+SYNC = uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.lock
 .venv/.stamp: requirements.lock pyproject.toml
 	@bash scripts/doctor.sh --quiet
 	@echo "installing Python packages into .venv/"
 	@test -x .venv/bin/pip || $(PYTHON) -m venv --clear .venv
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
 	@pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .venv/uv.txt
-	@uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.lock
-	@uv pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
+	@$(SYNC) 2> .venv/uv.log || $(SYNC) --system-certs 2>> .venv/uv.log || { cat .venv/uv.log; echo "trying pip: minutes"; \
+		pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock; }
+	@uv pip install --quiet --offline --no-deps --no-build-isolation --python .venv/bin/python --editable .
 	@touch $@
 
 # The links lead past npm's wrapper scripts, which would leave a node process beside every anvil.
