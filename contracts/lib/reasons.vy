@@ -70,6 +70,7 @@ ZERO_SHARES: constant(String[32]) = "wrap: zero shares"
 
 # ---- governance ---------------------------------------------------------------------------------
 DELAY_SHORT: constant(String[32]) = "timelock: delay too short"
+PAUSE_SHORTENS: constant(String[32]) = "pause: would shorten one"
 PAUSE_COOLDOWN: constant(String[32]) = "pause: key on cooldown"
 
 # ---- vaults -------------------------------------------------------------------------------------

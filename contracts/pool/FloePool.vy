@@ -65,6 +65,7 @@ exports: (
     ledger.convertToShares,
     ledger.deficit,
     ledger.eligible,
+    ledger.entry_price,
     ledger.entry_rate,
     ledger.exit_rate,
     ledger.locked,

@@ -159,6 +159,16 @@ def entry_rate() -> uint256:
 
 @external
 @view
+def entry_price() -> (uint256, uint256):
+    """
+    @notice The entry rate as an exact fraction: wei of entry value, and the shares they are worth.
+    """
+    totals: uint256 = self.totals
+    return self._entry_value(totals), words._low(totals)
+
+
+@external
+@view
 def exit_rate() -> uint256:
     """
     @notice Wei per 1e18 shares when leaving, before any instant-exit fee (rounds down).
