@@ -46,7 +46,8 @@ def permit(owner: address, spender: address, amount: uint256, deadline: uint256,
     @dev Reverts: "permit: expired", "permit: wrong signer", "ecdsa: invalid signature",
          "ecdsa: invalid signature `s` value".
     """
-    reasons._check(block.timestamp <= deadline, reasons.PERMIT_EXPIRED)
+    if block.timestamp > deadline:
+        reasons._refuse(reasons.PERMIT_EXPIRED)
     nonce: uint256 = self.nonces[owner]
     self.nonces[owner] = unsafe_add(nonce, 1)
     digest: bytes32 = eip712._hash_typed_data_v4(
@@ -54,7 +55,8 @@ def permit(owner: address, spender: address, amount: uint256, deadline: uint256,
     )
     # Recovery never yields the zero address, so this also refuses owner == 0.
     signer: address = ecdsa._recover_vrs(digest, convert(v, uint256), convert(r, uint256), convert(s, uint256))
-    reasons._check(signer == owner, reasons.PERMIT_SIGNER)
+    if signer != owner:
+        reasons._refuse(reasons.PERMIT_SIGNER)
     self._approve(owner, spender, amount)
 
 
@@ -84,5 +86,6 @@ def _spend(owner: address, amount: uint256):
     current: uint256 = self.allowance[owner][msg.sender]
     if current == max_value(uint256):
         return
-    reasons._check(current >= amount, reasons.ALLOWANCE)
+    if current < amount:
+        reasons._refuse(reasons.ALLOWANCE)
     self.allowance[owner][msg.sender] = unsafe_sub(current, amount)

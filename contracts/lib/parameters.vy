@@ -46,7 +46,8 @@ def _pack(p: IFloePool.Parameters) -> uint256:
         and p.stale_after >= MIN_STALE_AFTER
         and p.stale_after <= MAX_STALE_AFTER
     )
-    reasons._check(in_bounds, reasons.PARAMETER)
+    if not in_bounds:
+        reasons._refuse(reasons.PARAMETER)
     return (
         p.fee_bps
         | (p.rise_bps << 16)

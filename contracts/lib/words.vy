@@ -54,7 +54,8 @@ def _with_pair(word: uint256, low: uint256, high: uint256) -> uint256:
     @notice `word` with its two u96 fields replaced.
     @dev Reverts with "pool: total over 96 bits" when a value does not fit.
     """
-    assert (low | high) <= U96, reasons.OVERFLOW
+    if (low | high) > U96:
+        reasons._refuse(reasons.OVERFLOW)
     return ((word >> 192) << 192) | (high << 96) | low
 
 
@@ -64,7 +65,8 @@ def _with_low(word: uint256, low: uint256) -> uint256:
     """
     @notice `word` with its lowest u96 replaced. Reverts: "pool: total over 96 bits".
     """
-    reasons._check(low <= U96, reasons.OVERFLOW)
+    if low > U96:
+        reasons._refuse(reasons.OVERFLOW)
     return ((word >> 96) << 96) | low
 
 

@@ -137,7 +137,6 @@ def __init__(setup: IFloePool.Setup):
     self._set_deposit_ceiling(setup.deposit_ceiling_gwei)
 
 
-
 @external
 @payable
 def __default__():
@@ -176,9 +175,7 @@ def transferFrom(owner: address, to: address, amount: uint256) -> bool:
 
 @external
 @payable
-def deposit(
-    assets: uint256, receiver: address, min_shares: uint256 = 0, referral: address = empty(address)
-) -> uint256:
+def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0, referral: address = empty(address)) -> uint256:
     """
     @notice Stake exactly `msg.value` (= `assets`) wei; `receiver` gets the shares (rounded down).
     @param min_shares The call reverts below this.
@@ -187,7 +184,8 @@ def deposit(
          "deposit: zero shares", "slippage: too few shares", "pool: no value", "pool: total over 96 bits",
          "receiver: refused".
     """
-    assert assets == msg.value, reasons.DEPOSIT_VALUE
+    if assets != msg.value:
+        reasons._refuse(reasons.DEPOSIT_VALUE)
     shares: uint256 = self._deposit(msg.value, receiver, min_shares)
     if referral != empty(address):
         log IFloePool.Referral(referral=referral, owner=receiver, assets=msg.value, shares=shares)
@@ -203,7 +201,10 @@ def mint(shares: uint256, receiver: address) -> uint256:
     @dev Reverts: as `deposit`, and "mint: value too low", "ether: send failed".
     """
     assets: uint256 = ledger._to_assets_up(shares)
-    reasons._check(assets <= msg.value, reasons.MINT_VALUE)
+    if assets == 0 and shares > 0:
+        reasons._refuse(reasons.NO_VALUE)
+    if assets > msg.value:
+        reasons._refuse(reasons.MINT_VALUE)
     ledger._enter(assets, shares, ledger.totals, ledger.stream_word, receiver)
     if msg.value > assets:
         ledger._send(msg.sender, msg.value - assets)
@@ -219,7 +220,8 @@ def lock_for_exit(owner: address, shares: uint256):
     @notice Move `shares` from `owner` to the queue. Queue only: it asks for nobody but its own caller.
     @dev Reverts: "caller: not the queue", "balance: too low".
     """
-    assert msg.sender == ledger.QUEUE.address, reasons.NOT_QUEUE
+    if msg.sender != ledger.QUEUE.address:
+        reasons._refuse(reasons.NOT_QUEUE)
     ledger._take(owner, shares)
     # The sum of all balances is below 2**96, so the low field cannot spill over.
     ledger.exits = unsafe_add(ledger.exits, shares)
@@ -238,21 +240,25 @@ def fulfil(max_assets: uint256 = max_value(uint256)) -> (uint256, uint256):
     totals: uint256 = ledger.totals
     away: uint256 = ledger.away
     exits: uint256 = ledger.exits
-    reasons._check(words._time(away) <= block.timestamp, reasons.FULFIL_PAUSED)
+    if words._time(away) > block.timestamp:
+        reasons._refuse(reasons.FULFIL_PAUSED)
     supply: uint256 = words._low(totals)
     exit_value: uint256 = ledger._exit_value(totals, away)
-    assert exit_value > 0, reasons.NO_VALUE
+    if exit_value == 0:
+        reasons._refuse(reasons.NO_VALUE)
 
     eligible: uint256 = words._high(exits)
     shares: uint256 = min(eligible, min(words._high(totals) - words._low(away), max_assets) * supply // exit_value)
-    assert shares > 0, reasons.FULFIL_NOTHING
+    if shares == 0:
+        reasons._refuse(reasons.FULFIL_NOTHING)
     assets: uint256 = shares * exit_value // supply
-    assert shares == eligible or assets >= MIN_FULFIL, reasons.FULFIL_TOO_LITTLE
+    if shares < eligible and assets < MIN_FULFIL:
+        reasons._refuse(reasons.FULFIL_TOO_LITTLE)
 
-    ledger._burn(totals, away, shares, assets)
+    settled_loss: uint256 = ledger._burn(totals, away, shares, assets)
     ledger.exits = words._with_pair(exits, words._low(exits) - shares, eligible - shares)
     log IERC20.Transfer(sender=ledger.QUEUE.address, receiver=empty(address), value=shares)
-    log IFloePool.Fulfilled(shares=shares, assets=assets)
+    log IFloePool.Fulfilled(shares=shares, assets=assets, settled_loss=settled_loss)
     extcall ledger.QUEUE.settle(shares, value=assets)
     return shares, assets
 
@@ -266,7 +272,8 @@ def declare_stale():
     """
     exits: uint256 = ledger.exits
     since: uint256 = max(words._time(exits), (ledger.past >> 96) & words.U40)
-    reasons._check(block.timestamp >= since + parameters._unpack(ledger.live).stale_after, reasons.NOT_STALE)
+    if block.timestamp < since + parameters._unpack(ledger.live).stale_after:
+        reasons._refuse(reasons.NOT_STALE)
     waiting: uint256 = words._low(exits)
     ledger.exits = words._with_time(words._with_pair(exits, waiting, waiting), block.timestamp)
     log IFloePool.DeclaredStale(eligible=waiting)
@@ -283,7 +290,8 @@ def send_to_validators(amount: uint256):
     """
     access_control._check_role(REGISTRY_ROLE, msg.sender)
     away: uint256 = ledger.away
-    reasons._check(amount <= ledger._stakeable(), reasons.STAKE_LIMIT)
+    if amount > ledger._stakeable():
+        reasons._refuse(reasons.STAKE_LIMIT)
     ledger.away = words._with_pair(away, words._low(away) + amount, words._high(away))
     ledger.flows = unsafe_add(ledger.flows, amount)  # bounded by all the ETH there is
     log IFloePool.SentToValidators(registry=msg.sender, amount=amount)
@@ -343,7 +351,8 @@ def pause(functions: IFloePool.Pausable, until: uint256):
     @dev Reverts: "access_control: account is missing role", "pause: too long".
     """
     access_control._check_role(PAUSER_ROLE, msg.sender)
-    reasons._check(until <= block.timestamp + MAX_PAUSE, reasons.PAUSE_TOO_LONG)
+    if until > block.timestamp + MAX_PAUSE:
+        reasons._refuse(reasons.PAUSE_TOO_LONG)
     if IFloePool.Pausable.DEPOSIT in functions:
         ledger.totals = words._with_time(ledger.totals, until)
     if IFloePool.Pausable.FULFIL in functions:
@@ -361,9 +370,11 @@ def _deposit(assets: uint256, receiver: address, min_shares: uint256) -> uint256
     totals: uint256 = ledger.totals
     stream_word: uint256 = ledger.stream_word
     entry_value: uint256 = words._high(totals) - stream._locked(stream_word, block.timestamp)
-    assert entry_value > 0, reasons.NO_VALUE
+    if entry_value == 0:
+        reasons._refuse(reasons.NO_VALUE)
     shares: uint256 = assets * words._low(totals) // entry_value
-    assert shares >= min_shares, reasons.MIN_SHARES
+    if shares < min_shares:
+        reasons._refuse(reasons.MIN_SHARES)
     ledger._enter(assets, shares, totals, stream_word, receiver)
     return shares
 
@@ -376,6 +387,7 @@ def _set_parameters(p: IFloePool.Parameters):
 
 @internal
 def _set_deposit_ceiling(gwei_: uint256):
-    reasons._check(gwei_ <= MAX_CEILING_GWEI, reasons.PARAMETER)
+    if gwei_ > MAX_CEILING_GWEI:
+        reasons._refuse(reasons.PARAMETER)
     ledger.stream_word = (ledger.stream_word & (2**176 - 1)) | (gwei_ << 176)
     log IFloePool.DepositCeilingSet(gwei_=gwei_)

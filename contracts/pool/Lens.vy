@@ -148,9 +148,7 @@ def protocol() -> Protocol:
         stakeable=staticcall POOL.stakeable(),
         instant_limit=instant_limit,
         instant_fee_ppm=instant_fee._fee_ppm(
-            instant_fee.Line(
-                fee_min=p.instant_fee_min, fee_max=p.instant_fee_max, target=target, liquidity=free
-            ),
+            instant_fee.Line(fee_min=p.instant_fee_min, fee_max=p.instant_fee_max, target=target, liquidity=free),
             0,
         ),
         deposit_room=staticcall IPoolReads(POOL.address).maxDeposit(self),

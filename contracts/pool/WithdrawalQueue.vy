@@ -21,8 +21,10 @@ implements: IWithdrawalQueue
 
 initializes: curve
 
+
 interface IERC721Receiver:
     def onERC721Received(operator: address, owner: address, token: uint256, data: Bytes[1024]) -> bytes4: nonpayable
+
 
 name: public(constant(String[9])) = "Floe Exit"
 symbol: public(constant(String[7])) = "floEXIT"
@@ -445,9 +447,7 @@ def _owner(ticket: uint256) -> address:
 @view
 def _check_may(ticket: uint256, owner: address):
     assert (
-        msg.sender == owner
-        or self.isApprovedForAll[owner][msg.sender]
-        or self.approvals[ticket] == msg.sender
+        msg.sender == owner or self.isApprovedForAll[owner][msg.sender] or self.approvals[ticket] == msg.sender
     ), reasons.NOT_OWNER
 
 
@@ -559,9 +559,7 @@ def _log_claim(
     end: uint256,
     amount: uint256,
 ):
-    log IWithdrawalQueue.Claimed(
-        ticket=ticket, owner=owner, receiver=receiver, shares=end - start, ether_=amount
-    )
+    log IWithdrawalQueue.Claimed(ticket=ticket, owner=owner, receiver=receiver, shares=end - start, ether_=amount)
     if end == self._end_in(slot):
         log IERC721.Transfer(sender=owner, receiver=empty(address), token_id=ticket)
     else:

@@ -40,12 +40,15 @@ def withdraw(assets: uint256, receiver: address, owner: address, max_shares: uin
     @dev Reverts: "instant: zero assets", "instant: over the limit", "slippage: too many shares",
          "allowance: too low", "balance: too low", "receiver: refused", "ether: send failed".
     """
-    reasons._check(assets > 0, reasons.INSTANT_ZERO)
+    if assets == 0:
+        reasons._refuse(reasons.INSTANT_ZERO)
     terms: Terms = self._terms()
     # Below the limit nothing is divided by an exit value of zero.
-    reasons._check(assets <= terms.limit, reasons.INSTANT_LIMIT)
+    if assets > terms.limit:
+        reasons._refuse(reasons.INSTANT_LIMIT)
     shares: uint256 = self._shares_for_net(terms, assets)
-    reasons._check(shares <= max_shares, reasons.MAX_SHARES)
+    if shares > max_shares:
+        reasons._refuse(reasons.MAX_SHARES)
     self._leave(terms, shares, assets, receiver, owner)
     return shares
 
@@ -63,8 +66,10 @@ def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint2
     terms: Terms = self._terms()
     gross: uint256 = shares * terms.exit_value // terms.shares
     assets: uint256 = gross - instant_fee._fee(terms.line, gross)
-    reasons._check(assets > 0, reasons.INSTANT_ZERO)
-    reasons._check(assets >= min_assets, reasons.MIN_ASSETS)
+    if assets == 0:
+        reasons._refuse(reasons.INSTANT_ZERO)
+    if assets < min_assets:
+        reasons._refuse(reasons.MIN_ASSETS)
     self._leave(terms, shares, assets, receiver, owner)
     return assets
 
@@ -98,7 +103,8 @@ def previewWithdraw(assets: uint256) -> uint256:
             Reverts: "pool: no value".
     """
     terms: Terms = self._terms()
-    reasons._check(terms.exit_value > 0, reasons.NO_VALUE)
+    if terms.exit_value == 0:
+        reasons._refuse(reasons.NO_VALUE)
     return self._shares_for_net(terms, assets)
 
 
@@ -169,8 +175,9 @@ def _leave(terms: Terms, shares: uint256, assets: uint256, receiver: address, ow
     @notice The single way out at once: burn `shares` of `owner`, pay `assets`, stream the rest of their value.
     """
     gross: uint256 = shares * terms.exit_value // terms.shares
-    reasons._check(gross <= terms.limit, reasons.INSTANT_LIMIT)
-    assert receiver not in [empty(address), self, ledger.QUEUE.address], reasons.RECEIVER
+    if gross > terms.limit:
+        reasons._refuse(reasons.INSTANT_LIMIT)
+    ledger._check_receiver(receiver)
     allowances._spend(owner, shares)
     ledger._take(owner, shares)
     ledger._burn(ledger.totals, ledger.away, shares, assets)

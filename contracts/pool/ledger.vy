@@ -247,9 +247,7 @@ def state() -> uint256[8]:
     @notice The raw words totals, stream, away, past, exits, flows (`words.vy`), parameters (`parameters.vy`), and the
             cumulative wei of gifts taken in. `Lens` reads them out by name.
     """
-    return [
-        self.totals, self.stream_word, self.away, self.past, self.exits, self.flows, self.live, self.donated
-    ]
+    return [self.totals, self.stream_word, self.away, self.past, self.exits, self.flows, self.live, self.donated]
 
 
 @external
@@ -282,7 +280,8 @@ def _exit_value(totals: uint256, away: uint256) -> uint256:
 def _to_shares(assets: uint256) -> uint256:
     totals: uint256 = self.totals
     entry_value: uint256 = self._entry_value(totals)
-    reasons._check(entry_value > 0, reasons.NO_VALUE)
+    if entry_value == 0:
+        reasons._refuse(reasons.NO_VALUE)
     return assets * words._low(totals) // entry_value
 
 
@@ -324,7 +323,9 @@ def _max_deposit(receiver: address) -> uint256:
         entry_value == 0
         or totals & words.LOSSY != 0
         or words._time(totals) > block.timestamp
-        or receiver in [empty(address), self, QUEUE.address]
+        or receiver == empty(address)
+        or receiver == self
+        or receiver == QUEUE.address
     ):
         return 0
     ceiling: uint256 = (stream_word >> 176) * WEI_IN_GWEI
@@ -341,7 +342,8 @@ def _check_receiver(to: address):
     """
     @notice Shares or ETH sent to nobody, to this pool or to the queue would be lost.
     """
-    assert to != empty(address) and to != self and to != QUEUE.address, reasons.RECEIVER
+    if to == empty(address) or to == self or to == QUEUE.address:
+        reasons._refuse(reasons.RECEIVER)
 
 
 @internal
@@ -349,9 +351,11 @@ def _move(owner: address, to: address, shares: uint256):
     """
     @notice ERC-20 transfer. Written out, because it is the call that people make most.
     """
-    assert to != empty(address) and to != self and to != QUEUE.address, reasons.RECEIVER
+    if to == empty(address) or to == self or to == QUEUE.address:
+        reasons._refuse(reasons.RECEIVER)
     balance: uint256 = self.balances[owner]
-    assert balance >= shares, reasons.BALANCE
+    if balance < shares:
+        reasons._refuse(reasons.BALANCE)
     self.balances[owner] = unsafe_sub(balance, shares)
     self.balances[to] += shares
     log IERC20.Transfer(sender=owner, receiver=to, value=shares)
@@ -361,7 +365,8 @@ def _move(owner: address, to: address, shares: uint256):
 def _take(owner: address, shares: uint256):
     balance: uint256 = self.balances[owner]
     # Nobody signs for this contract or the queue, so the seed and waiting shares cannot be taken.
-    assert balance >= shares, reasons.BALANCE
+    if balance < shares:
+        reasons._refuse(reasons.BALANCE)
     self.balances[owner] = unsafe_sub(balance, shares)
 
 
@@ -371,14 +376,17 @@ def _enter(assets: uint256, shares: uint256, totals: uint256, stream_word: uint2
     @notice The single way in: book `assets` wei that came with this call and mint `shares`.
     """
     self._check_receiver(receiver)
-    assert shares > 0, reasons.DEPOSIT_ZERO
-    assert assets > 0, reasons.NO_VALUE
+    if shares == 0:
+        reasons._refuse(reasons.DEPOSIT_ZERO)
     # One look at the flags and the pause, which are nearly always clear.
     if totals >> 192 != 0:
-        reasons._check(totals & words.LOSSY == 0, reasons.DEPOSIT_LOSS)
-        reasons._check(words._time(totals) <= block.timestamp, reasons.DEPOSIT_PAUSED)
+        if totals & words.LOSSY != 0:
+            reasons._refuse(reasons.DEPOSIT_LOSS)
+        if words._time(totals) > block.timestamp:
+            reasons._refuse(reasons.DEPOSIT_PAUSED)
     held: uint256 = words._high(totals) + assets
-    assert held <= (stream_word >> 176) * WEI_IN_GWEI, reasons.DEPOSIT_CEILING
+    if held > (stream_word >> 176) * WEI_IN_GWEI:
+        reasons._refuse(reasons.DEPOSIT_CEILING)
     self.totals = words._with_pair(totals, words._low(totals) + shares, held)
     self.balances[receiver] += shares
     log IERC20.Transfer(sender=empty(address), receiver=receiver, value=shares)
@@ -386,22 +394,28 @@ def _enter(assets: uint256, shares: uint256, totals: uint256, stream_word: uint2
 
 
 @internal
-def _burn(totals: uint256, away: uint256, shares: uint256, assets: uint256):
+def _burn(totals: uint256, away: uint256, shares: uint256, assets: uint256) -> uint256:
     """
-    @notice Book shares that leave with `assets` wei; they take their part (rounded down) of the pending loss and of
-            the deficit with them.
+    @notice Book shares that leave with `assets` wei. Their part (rounded down) of a pending loss is settled with
+            them: it goes from P, from O and from A, so that neither price moves for those who stay. Their part of
+            the deficit goes too.
+    @return The wei of the loss that was settled.
     """
     supply: uint256 = words._low(totals)
-    self.totals = words._with_pair(totals, supply - shares, words._high(totals) - assets)
+    borne: uint256 = 0
     pending_loss: uint256 = words._high(away)
-    if pending_loss > 0:
-        pending_loss -= pending_loss * shares // supply
-        self.away = words._with_pair(away, words._low(away), pending_loss)
-        self._flag_loss(pending_loss)
+    if pending_loss == 0:
+        self.totals = words._with_pair(totals, supply - shares, words._high(totals) - assets)
+    else:
+        # A report keeps P within O, and both fall by the same here.
+        borne = pending_loss * shares // supply
+        self.away = words._with_pair(away, words._low(away) - borne, pending_loss - borne)
+        self.totals = words._with_pair(totals, supply - shares, words._high(totals) - assets - borne)
+        self._flag_loss(pending_loss - borne)
     if totals & words.DEFICIT != 0:
-        past: uint256 = self.past
-        deficit: uint256 = words._low(past)
+        deficit: uint256 = words._low(self.past)
         self._set_deficit(deficit - deficit * shares // supply)
+    return borne
 
 
 @internal
@@ -410,9 +424,10 @@ def _set_deficit(deficit: uint256):
     @notice Write the deficit and its flag, which spares fulfilments a read while there is none.
     """
     self.past = words._with_low(self.past, deficit)
-    self.totals = self.totals & ~words.DEFICIT
+    totals: uint256 = self.totals & ~words.DEFICIT
     if deficit > 0:
-        self.totals = self.totals | words.DEFICIT
+        totals |= words.DEFICIT
+    self.totals = totals
 
 
 @internal
@@ -428,4 +443,5 @@ def _flag_loss(pending_loss: uint256):
 
 @internal
 def _send(to: address, amount: uint256):
-    reasons._check(raw_call(to, b"", value=amount, max_outsize=0, revert_on_failure=False), reasons.SEND_FAILED)
+    if not raw_call(to, b"", value=amount, max_outsize=0, revert_on_failure=False):
+        reasons._refuse(reasons.SEND_FAILED)

@@ -46,7 +46,8 @@ def receive_from_vault():
     @notice Take what a report sweeps. Vaults only; the report has booked it already. Re-entrant, because a report
             is what calls the vault. Reverts: "caller: not a vault".
     """
-    reasons._check(msg.sender in [WITHDRAWAL_VAULT.address, EXECUTION_VAULT.address], reasons.NOT_VAULT)
+    if msg.sender != WITHDRAWAL_VAULT.address and msg.sender != EXECUTION_VAULT.address:
+        reasons._refuse(reasons.NOT_VAULT)
 
 
 @external
@@ -70,13 +71,10 @@ def execution_vault() -> address:
 @internal
 def _report(report: IFloePool.Report):
     """
-    @notice Book what happened to the validators up to the report's reference slot. Oracle only.
+    @notice Book what happened to the validators up to the report's reference slot.
             Gains are recognised only as fast as `rise_bps` allows, whoever sends them; the rest waits, in the
             validators, in the vaults or as surplus, for later reports. Losses first eat locked rewards. The fee is
             taken in new shares, on what exceeds the deficit of past losses, at a price that it does not change.
-    @dev Reverts: "access_control: account is missing role", "report: deposits ahead of pool",
-         "report: withdrawals fell", "report: donations fell", "report: tail ahead of queue",
-         "pool: total over 96 bits", "vault: balance too low".
     """
     totals: uint256 = ledger.totals
     assets: uint256 = words._high(totals)
@@ -94,7 +92,8 @@ def _report(report: IFloePool.Report):
     principal: uint256 = 0
     gain, outside, principal = self._validator_result(report, left)
     left -= gain
-    reasons._check(report.donated_at_ref >= ledger.donated, reasons.REPORT_DONATED)
+    if report.donated_at_ref < ledger.donated:
+        reasons._refuse(reasons.REPORT_DONATED)
     tips: uint256 = min(EXECUTION_VAULT.address.balance, convert(left, uint256))
     gifts: uint256 = min(report.donated_at_ref - ledger.donated, convert(left, uint256) - tips)
     surplus = min(surplus, convert(left, uint256) - tips - gifts)
@@ -104,9 +103,8 @@ def _report(report: IFloePool.Report):
     fee: uint256 = 0
     fee_shares: uint256 = 0
     fee, fee_shares = self._book(totals, gain, live)
-    pending_loss: uint256 = min(
-        report.pending_loss, words._high(ledger.totals) - stream._locked(ledger.stream_word, block.timestamp)
-    )
+    # Only what is outside can still be lost.
+    pending_loss: uint256 = min(report.pending_loss, outside)
     ledger.away = words._with_pair(ledger.away, outside, pending_loss)
     ledger._flag_loss(pending_loss)
     self._refill(words._high(ledger.totals) * live.allowance_bps // ledger.BPS)
@@ -142,8 +140,10 @@ def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint25
             not recognised yet stays in the vault, so `outside` never falls below 0.
     """
     flows: uint256 = ledger.flows
-    reasons._check(report.deposited_at_ref <= words._low(flows), reasons.REPORT_DEPOSITED)
-    reasons._check(report.withdrawn_at_ref >= words._high(flows), reasons.REPORT_WITHDRAWN)
+    if report.deposited_at_ref > words._low(flows):
+        reasons._refuse(reasons.REPORT_DEPOSITED)
+    if report.withdrawn_at_ref < words._high(flows):
+        reasons._refuse(reasons.REPORT_WITHDRAWN)
     withdrawn: uint256 = report.withdrawn_at_ref - words._high(flows)
     outside: uint256 = words._low(ledger.away)
     after: uint256 = report.cl + words._low(flows) - report.deposited_at_ref
@@ -201,7 +201,9 @@ def _refill(allowance: uint256):
     @notice Start a new report's allowance of instant exits, and note the time.
     """
     past: uint256 = ledger.past
-    ledger.past = words._low(past) | (block.timestamp << 96) | (min(allowance, words.U80) << 136) | ((past >> 216) << 216)
+    ledger.past = (
+        words._low(past) | (block.timestamp << 96) | (min(allowance, words.U80) << 136) | ((past >> 216) << 216)
+    )
 
 
 @internal
@@ -211,7 +213,8 @@ def _make_eligible(queue_tail: uint256):
     """
     exits: uint256 = ledger.exits
     filled: uint256 = staticcall ledger.QUEUE.filled()
-    reasons._check(queue_tail <= filled + words._low(exits), reasons.REPORT_TAIL)
+    if queue_tail > filled + words._low(exits):
+        reasons._refuse(reasons.REPORT_TAIL)
     if queue_tail > filled + words._high(exits):
         ledger.exits = words._with_pair(exits, words._low(exits), queue_tail - filled)
 
