@@ -14,17 +14,29 @@ from contracts.lib import curve
 from contracts.lib import reasons
 from contracts.lib import ticket_art
 from contracts.lib import words
+from contracts.pool import ticket_book
 from interfaces import IFloePool
 from interfaces import IWithdrawalQueue
 
 implements: IWithdrawalQueue
 
 initializes: curve
+initializes: ticket_book
 
-
-interface IERC721Receiver:
-    def onERC721Received(operator: address, owner: address, token: uint256, data: Bytes[1024]) -> bytes4: nonpayable
-
+exports: (
+    ticket_book.approve,
+    ticket_book.balanceOf,
+    ticket_book.claimed_until,
+    ticket_book.getApproved,
+    ticket_book.interval,
+    ticket_book.isApprovedForAll,
+    ticket_book.ownerOf,
+    ticket_book.safeTransferFrom,
+    ticket_book.setApprovalForAll,
+    ticket_book.tail,
+    ticket_book.tickets,
+    ticket_book.transferFrom,
+)
 
 name: public(constant(String[9])) = "Floe Exit"
 symbol: public(constant(String[7])) = "floEXIT"
@@ -35,23 +47,7 @@ SEND_GAS: constant(uint256) = 100_000
 # ERC-165, ERC-721, ERC-721 metadata, ERC-4906
 INTERFACES: constant(bytes4[4]) = [0x01ffc9a7, 0x80ac58cd, 0x5b5e139f, 0x49064906]
 
-# What an ERC-721 receiver answers: the selector of `onERC721Received`.
-ERC721_ACCEPTED: constant(bytes4) = 0x150b7a02
-
 POOL: immutable(IFloePool)
-
-# tail u96 | tickets u64
-line: uint256
-# ticket -> owner u160 | end u95 | partly claimed flag. A ticket starts where the one before it ends, and keeps its
-# end for its neighbour after it is gone.
-slots: HashMap[uint256, uint256]
-# ticket -> position, for tickets with the flag only
-progress: HashMap[uint256, uint256]
-# @notice ERC-721: number of open tickets of an owner.
-balances: HashMap[address, uint256]
-approvals: HashMap[uint256, address]
-# @notice ERC-721: whether `operator` may act for all tickets of `owner`.
-isApprovedForAll: public(HashMap[address, HashMap[address, bool]])
 
 
 @deploy
@@ -61,6 +57,7 @@ def __init__(pool: IFloePool):
     """
     assert staticcall pool.queue() == self, reasons.PEER
     POOL = pool
+    ticket_book.__init__(pool.address)
 
 
 # ---- request ------------------------------------------------------------------------------------
@@ -73,10 +70,10 @@ def request(shares: uint256, receiver: address) -> uint256:
     @return The ticket's number.
     @dev Reverts: "request: zero shares", "receiver: refused", "balance: too low".
     """
-    line: uint256 = self.line
-    ticket: uint256 = self._next(line)
-    self.line = self._issue(line, shares, receiver)
-    self.balances[receiver] += 1
+    line: uint256 = ticket_book.line
+    ticket: uint256 = ticket_book._next(line)
+    ticket_book.line = ticket_book._issue(line, shares, receiver)
+    ticket_book.balances[receiver] += 1
     extcall POOL.lock_for_exit(msg.sender, shares)
     return ticket
 
@@ -89,14 +86,14 @@ def request_many(shares: DynArray[uint256, MAX_BATCH], receiver: address) -> uin
     @dev Reverts: "request: empty list", "request: zero shares", "receiver: refused", "balance: too low".
     """
     assert len(shares) > 0, reasons.REQUEST_NONE
-    line: uint256 = self.line
-    first: uint256 = self._next(line)
+    line: uint256 = ticket_book.line
+    first: uint256 = ticket_book._next(line)
     total: uint256 = 0
     for amount: uint256 in shares:
-        line = self._issue(line, amount, receiver)
+        line = ticket_book._issue(line, amount, receiver)
         total += amount
-    self.line = line
-    self.balances[receiver] += len(shares)
+    ticket_book.line = line
+    ticket_book.balances[receiver] += len(shares)
     extcall POOL.lock_for_exit(msg.sender, total)
     return first
 
@@ -129,7 +126,7 @@ def claim(ticket: uint256, hint: uint256 = 0) -> uint256:
     @dev Unless the owner calls, he gets 100,000 gas to take the ETH. Reverts: "ticket: does not exist",
          "claim: nothing filled", "claim: wrong hint", "ether: send failed".
     """
-    owner: address = self._owner(ticket)
+    owner: address = ticket_book._owner(ticket)
     return self._claim(ticket, owner, owner, hint)
 
 
@@ -139,9 +136,9 @@ def claim_to(ticket: uint256, receiver: address, hint: uint256 = 0) -> uint256:
     @notice As `claim`, but paid to `receiver`. For the owner, his operators and whoever he approved for the ticket.
     @dev Reverts: as `claim`, and "ticket: caller may not", "receiver: refused".
     """
-    owner: address = self._owner(ticket)
-    self._check_may(ticket, owner)
-    assert receiver not in [empty(address), self, POOL.address], reasons.RECEIVER
+    owner: address = ticket_book._owner(ticket)
+    ticket_book._check_may(ticket, owner)
+    ticket_book._check_receiver(receiver)
     return self._claim(ticket, owner, receiver, hint)
 
 
@@ -162,13 +159,13 @@ def claim_many(tickets: DynArray[uint256, MAX_BATCH], hints: DynArray[uint256, M
         hint: uint256 = 0
         if len(hints) > 0:
             hint = hints[i]
-        slot: uint256 = self.slots[ticket]
-        owner: address = self._owner_in(slot)
+        slot: uint256 = ticket_book.slots[ticket]
+        owner: address = ticket_book._owner_in(slot)
         if owner == empty(address):
             log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.NO_TICKET)
             continue
-        start: uint256 = self._claimed_until(ticket, slot)
-        end: uint256 = min(self._end_in(slot), words._low(head))
+        start: uint256 = ticket_book._claimed_until(ticket, slot)
+        end: uint256 = min(ticket_book._end_in(slot), words._low(head))
         if start >= end:
             log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.NOTHING_FILLED)
             continue
@@ -176,9 +173,9 @@ def claim_many(tickets: DynArray[uint256, MAX_BATCH], hints: DynArray[uint256, M
             log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.WRONG_HINT)
             continue
         amount: uint256 = curve._value(start, end, head, hint)
-        self._book(ticket, slot, owner, end)
+        ticket_book._book(ticket, slot, owner, end)
         if not self._pay(owner, amount):
-            self._unbook(ticket, slot, owner, start, end)
+            ticket_book._unbook(ticket, slot, owner, start, end)
             log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.SEND_FAILED)
             continue
         self._log_claim(ticket, slot, owner, owner, start, end, amount)
@@ -187,79 +184,6 @@ def claim_many(tickets: DynArray[uint256, MAX_BATCH], hints: DynArray[uint256, M
 
 
 # ---- ERC-721 ------------------------------------------------------------------------------------
-
-
-@external
-@view
-def balanceOf(owner: address) -> uint256:
-    """
-    @notice ERC-721: open tickets of `owner`. Reverts for the zero address: "receiver: refused".
-    """
-    assert owner != empty(address), reasons.RECEIVER
-    return self.balances[owner]
-
-
-@external
-@view
-def ownerOf(ticket: uint256) -> address:
-    """
-    @notice ERC-721: owner of an open ticket. Reverts: "ticket: does not exist".
-    """
-    return self._owner(ticket)
-
-
-@external
-@view
-def getApproved(ticket: uint256) -> address:
-    """
-    @notice ERC-721: who may act for this one ticket. Reverts: "ticket: does not exist".
-    """
-    assert self._owner(ticket) != empty(address)
-    return self.approvals[ticket]
-
-
-@external
-@payable
-def approve(to: address, ticket: uint256):
-    """
-    @notice ERC-721: let `to` move or claim this ticket. Reverts: "ticket: does not exist", "ticket: caller may not".
-    """
-    owner: address = self._owner(ticket)
-    assert msg.sender == owner or self.isApprovedForAll[owner][msg.sender], reasons.NOT_OWNER
-    self.approvals[ticket] = to
-    log IERC721.Approval(owner=owner, approved=to, token_id=ticket)
-
-
-@external
-def setApprovalForAll(operator: address, approved: bool):
-    """
-    @notice ERC-721: let `operator` move or claim all of the caller's tickets, or no longer.
-    """
-    self.isApprovedForAll[msg.sender][operator] = approved
-    log IERC721.ApprovalForAll(owner=msg.sender, operator=operator, approved=approved)
-
-
-@external
-@payable
-def transferFrom(owner: address, to: address, ticket: uint256):
-    """
-    @notice ERC-721: move a ticket. Reverts: "ticket: does not exist", "ticket: caller may not",
-            "ticket: not the owner's", "receiver: refused".
-    """
-    self._move(owner, to, ticket)
-
-
-@external
-@payable
-def safeTransferFrom(owner: address, to: address, ticket: uint256, data: Bytes[1024] = b""):
-    """
-    @notice ERC-721: move a ticket; a contract must accept it. Reverts: as `transferFrom`, and
-            "receiver: not for ERC-721".
-    """
-    self._move(owner, to, ticket)
-    if to.is_contract:
-        answer: bytes4 = extcall IERC721Receiver(to).onERC721Received(msg.sender, owner, ticket, data)
-        assert answer == ERC721_ACCEPTED, reasons.ERC721_RECEIVER
 
 
 @external
@@ -278,10 +202,10 @@ def tokenURI(ticket: uint256) -> String[ticket_art.MAX_URI]:
     @notice ERC-721 metadata: JSON and picture as data, drawn from the ticket's state. Reverts:
             "ticket: does not exist".
     """
-    slot: uint256 = self.slots[ticket]
-    assert self._owner_in(slot) != empty(address), reasons.NO_TICKET
-    end: uint256 = self._end_in(slot)
-    start: uint256 = self._claimed_until(ticket, slot)
+    slot: uint256 = ticket_book.slots[ticket]
+    assert ticket_book._owner_in(slot) != empty(address), reasons.NO_TICKET
+    end: uint256 = ticket_book._end_in(slot)
+    start: uint256 = ticket_book._claimed_until(ticket, slot)
     return ticket_art._uri(ticket, end - start, self._open(start, end), self._claimable(start, end))
 
 
@@ -294,10 +218,10 @@ def claimable(ticket: uint256) -> uint256:
     """
     @notice Wei that a claim would pay now; 0 for a ticket that does not exist.
     """
-    slot: uint256 = self.slots[ticket]
-    if self._owner_in(slot) == empty(address):
+    slot: uint256 = ticket_book.slots[ticket]
+    if ticket_book._owner_in(slot) == empty(address):
         return 0
-    return self._claimable(self._claimed_until(ticket, slot), self._end_in(slot))
+    return self._claimable(ticket_book._claimed_until(ticket, slot), ticket_book._end_in(slot))
 
 
 @external
@@ -306,10 +230,10 @@ def pending(ticket: uint256) -> uint256:
     """
     @notice Shares of the ticket that are not filled yet; 0 for a ticket that does not exist.
     """
-    slot: uint256 = self.slots[ticket]
-    if self._owner_in(slot) == empty(address):
+    slot: uint256 = ticket_book.slots[ticket]
+    if ticket_book._owner_in(slot) == empty(address):
         return 0
-    return self._open(self._claimed_until(ticket, slot), self._end_in(slot))
+    return self._open(ticket_book._claimed_until(ticket, slot), ticket_book._end_in(slot))
 
 
 @external
@@ -319,53 +243,12 @@ def hint(ticket: uint256) -> uint256:
     @notice The hint for a claim now: the curve's segment that the unclaimed part starts in. 0 when there is nothing
             to claim. It stays right until the ticket is claimed.
     """
-    slot: uint256 = self.slots[ticket]
-    start: uint256 = self._claimed_until(ticket, slot)
+    slot: uint256 = ticket_book.slots[ticket]
+    start: uint256 = ticket_book._claimed_until(ticket, slot)
     head: uint256 = curve.head
-    if self._owner_in(slot) == empty(address) or start >= words._low(head):
+    if ticket_book._owner_in(slot) == empty(address) or start >= words._low(head):
         return 0
     return curve._segment(start, 1, head >> 192)
-
-
-@external
-@view
-def interval(ticket: uint256) -> (uint256, uint256):
-    """
-    @notice The ticket's interval on the line of all shares ever queued: first position, and the one after the last.
-            Claimed tickets keep theirs. Reverts for a number never given out: "ticket: does not exist".
-    """
-    assert ticket > 0 and ticket <= self.line >> 96, reasons.NO_TICKET
-    return self._end_in(self.slots[ticket - 1]), self._end_in(self.slots[ticket])
-
-
-@external
-@view
-def claimed_until(ticket: uint256) -> uint256:
-    """
-    @notice Position up to which an open ticket has been claimed; its start before the first claim.
-            Reverts: "ticket: does not exist".
-    """
-    slot: uint256 = self.slots[ticket]
-    assert self._owner_in(slot) != empty(address), reasons.NO_TICKET
-    return self._claimed_until(ticket, slot)
-
-
-@external
-@view
-def tail() -> uint256:
-    """
-    @notice Shares ever queued: the end of the line.
-    """
-    return words._low(self.line)
-
-
-@external
-@view
-def tickets() -> uint256:
-    """
-    @notice Tickets ever made; they are numbered from 1.
-    """
-    return self.line >> 96
 
 
 @external
@@ -418,48 +301,6 @@ def pool() -> address:
 
 
 @internal
-@pure
-def _owner_in(slot: uint256) -> address:
-    return convert(slot & words.U160, address)
-
-
-@internal
-@pure
-def _end_in(slot: uint256) -> uint256:
-    return (slot >> 160) & words.U95
-
-
-@internal
-@pure
-def _next(line: uint256) -> uint256:
-    return (line >> 96) + 1
-
-
-@internal
-@view
-def _owner(ticket: uint256) -> address:
-    owner: address = self._owner_in(self.slots[ticket])
-    assert owner != empty(address), reasons.NO_TICKET
-    return owner
-
-
-@internal
-@view
-def _check_may(ticket: uint256, owner: address):
-    assert (
-        msg.sender == owner or self.isApprovedForAll[owner][msg.sender] or self.approvals[ticket] == msg.sender
-    ), reasons.NOT_OWNER
-
-
-@internal
-@view
-def _claimed_until(ticket: uint256, slot: uint256) -> uint256:
-    if slot & words.PARTLY_CLAIMED != 0:
-        return self.progress[ticket]
-    return self._end_in(self.slots[unsafe_sub(ticket, 1)])
-
-
-@internal
 @view
 def _open(start: uint256, end: uint256) -> uint256:
     """
@@ -479,74 +320,17 @@ def _claimable(start: uint256, end: uint256) -> uint256:
 
 
 @internal
-def _issue(line: uint256, shares: uint256, receiver: address) -> uint256:
-    """
-    @notice Make the next ticket and return the new line. The caller books balances and moves the shares, which
-            bounds the sum: shares beyond the caller's balance revert.
-    """
-    assert shares > 0, reasons.REQUEST_ZERO
-    assert receiver not in [empty(address), self, POOL.address], reasons.RECEIVER
-    ticket: uint256 = self._next(line)
-    tail: uint256 = words._low(line) + shares
-    assert tail <= words.U95, reasons.LINE_FULL
-    self.slots[ticket] = (tail << 160) | convert(receiver, uint256)
-    log IERC721.Transfer(sender=empty(address), receiver=receiver, token_id=ticket)
-    log IWithdrawalQueue.Requested(ticket=ticket, owner=receiver, shares=shares)
-    return (ticket << 96) | tail
-
-
-@internal
-def _move(owner: address, to: address, ticket: uint256):
-    slot: uint256 = self.slots[ticket]
-    holder: address = self._owner_in(slot)
-    assert holder != empty(address), reasons.NO_TICKET
-    self._check_may(ticket, holder)
-    assert holder == owner, reasons.WRONG_OWNER
-    assert to not in [empty(address), self, POOL.address], reasons.RECEIVER
-    self.approvals[ticket] = empty(address)
-    self.balances[owner] -= 1
-    self.balances[to] += 1
-    self.slots[ticket] = ((slot >> 160) << 160) | convert(to, uint256)
-    log IERC721.Transfer(sender=owner, receiver=to, token_id=ticket)
-
-
-@internal
 def _claim(ticket: uint256, owner: address, receiver: address, hint: uint256) -> uint256:
-    slot: uint256 = self.slots[ticket]
+    slot: uint256 = ticket_book.slots[ticket]
     head: uint256 = curve.head
-    start: uint256 = self._claimed_until(ticket, slot)
-    end: uint256 = min(self._end_in(slot), words._low(head))
+    start: uint256 = ticket_book._claimed_until(ticket, slot)
+    end: uint256 = min(ticket_book._end_in(slot), words._low(head))
     assert start < end, reasons.CLAIM_NOTHING
     amount: uint256 = curve._value(start, end, head, hint)
-    self._book(ticket, slot, owner, end)
+    ticket_book._book(ticket, slot, owner, end)
     self._log_claim(ticket, slot, owner, receiver, start, end, amount)
     assert self._pay(receiver, amount), reasons.SEND_FAILED
     return amount
-
-
-@internal
-def _book(ticket: uint256, slot: uint256, owner: address, end: uint256):
-    """
-    @notice Mark the ticket claimed up to `end`; a ticket claimed in full loses its owner and keeps its end.
-    """
-    if end == self._end_in(slot):
-        self.slots[ticket] = end << 160
-        self.balances[owner] -= 1
-    else:
-        self.slots[ticket] = slot | words.PARTLY_CLAIMED
-        self.progress[ticket] = end
-
-
-@internal
-def _unbook(ticket: uint256, slot: uint256, owner: address, start: uint256, end: uint256):
-    """
-    @notice Undo `_book` when the owner did not take the ETH.
-    """
-    self.slots[ticket] = slot
-    if end == self._end_in(slot):
-        self.balances[owner] += 1
-    else:
-        self.progress[ticket] = start
 
 
 @internal
@@ -560,7 +344,7 @@ def _log_claim(
     amount: uint256,
 ):
     log IWithdrawalQueue.Claimed(ticket=ticket, owner=owner, receiver=receiver, shares=end - start, ether_=amount)
-    if end == self._end_in(slot):
+    if end == ticket_book._end_in(slot):
         log IERC721.Transfer(sender=owner, receiver=empty(address), token_id=ticket)
     else:
         log IWithdrawalQueue.MetadataUpdate(_tokenId=ticket)
