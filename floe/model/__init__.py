@@ -1,0 +1,40 @@
+"""The reference model: what the pool, the queue and the rebasing token do, in plain integers (DESIGN §3, §4).
+
+Nothing here reads, writes or signs anything. Every function is one rule; what it raises is the contract's reason. The
+fuzz campaign drives the contracts and this model side by side and demands equality to the wei after every transaction.
+
+    basics          integers, reverts, time and ETH
+    parameters      the pool's parameters and their bounds
+    tokens          allowances, permits, roles
+    pool            §3: prices, deposits, the instant exit, reports
+    queue           §4: tickets and the curve
+    vault           what holds ETH for a report to sweep
+    rebasing_token  §3: the rebasing view
+    protocol        all of it, wired, and how to undo a call
+
+The caller is always the argument `sender`, the ETH sent with the call `value`. A caller has the ETH he sends.
+"""
+
+from floe.model.basics import ZERO, Chain, Revert, ceil_div
+from floe.model.parameters import Parameters
+from floe.model.pool import Pool, Report
+from floe.model.protocol import Accounts, Protocol
+from floe.model.queue import Queue
+from floe.model.rebasing_token import RebasingToken
+from floe.model.tokens import Permit, Signature
+
+__all__ = [
+    "ZERO",
+    "Accounts",
+    "Chain",
+    "Parameters",
+    "Permit",
+    "Pool",
+    "Protocol",
+    "Queue",
+    "RebasingToken",
+    "Report",
+    "Revert",
+    "Signature",
+    "ceil_div",
+]

@@ -1,0 +1,83 @@
+"""The whole of the model, wired: one chain, one pool with its queue, its vaults and its rebasing token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from floe.model.basics import Address, Chain, Revert
+from floe.model.parameters import Parameters
+from floe.model.pool import Pool
+from floe.model.queue import Queue
+from floe.model.rebasing_token import RebasingToken
+from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
+from floe.model.vault import Vault
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Addresses of the contracts and of who holds the first roles."""
+
+    pool: Address
+    queue: Address
+    withdrawal_vault: Address
+    execution_vault: Address
+    rebasing_token: Address
+    admin: Address
+    oracle: Address
+    registry: Address
+    pauser: Address
+    fee_recipient: Address
+
+
+class Protocol:
+    """A deployed protocol. `seed` wei come from nowhere: the deployer is not modelled."""
+
+    def __init__(self, accounts: Accounts, parameters: Parameters, ceiling_gwei: int, seed: int, now: int) -> None:
+        a = accounts
+        self.chain = Chain(now=now, ether=dict.fromkeys((a.queue, a.withdrawal_vault, a.execution_vault), 0))
+        self.chain.ether[a.pool] = seed
+        self.pool = Pool(
+            chain=self.chain,
+            address=a.pool,
+            withdrawal_vault=Vault(self.chain, a.withdrawal_vault, a.pool),
+            execution_vault=Vault(self.chain, a.execution_vault, a.pool),
+            parameters=parameters,
+            fee_recipient=a.fee_recipient,
+            ceiling_gwei=ceiling_gwei,
+            roles=Roles(
+                {(ADMIN_ROLE, a.admin), (ORACLE_ROLE, a.oracle), (REGISTRY_ROLE, a.registry), (PAUSER_ROLE, a.pauser)}
+            ),
+            allowances=Allowances(self.chain, a.pool),
+        )
+        self.queue = Queue(self.chain, a.queue, self.pool)
+        self.pool.construct(seed, self.queue)
+        self.token = RebasingToken(self.chain, a.rebasing_token, self.pool, Allowances(self.chain, a.rebasing_token))
+
+    def attempt(self, call: Callable[[], Answer]) -> Answer:
+        """Make a call as a transaction: if it raises `Revert`, everything is as before. Raises it again."""
+        before = self.checkpoint()
+        try:
+            return call()
+        except Revert:
+            self.restore(before)
+            raise
+
+    def checkpoint(self) -> list[tuple[Any, str, Any]]:
+        """Copy the state: (part, field, value)."""
+        pool, token = self.pool, self.token
+        parts = (self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances)
+        return [
+            (part, field.name, value.copy() if isinstance(value, dict | list | set) else value)
+            for part in parts
+            for field in fields(part)
+            for value in (getattr(part, field.name),)
+        ]
+
+    def restore(self, state: list[tuple[Any, str, Any]]) -> None:
+        """Go back to a state copied before; each copy serves once."""
+        for part, name, value in state:
+            setattr(part, name, value)
