@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import rlp
 from eth_abi.abi import decode, encode
-from eth_utils import keccak, to_canonical_address
-from pyrevm import EVM, BlockEnv, CfgEnv, Env
+from eth_utils.crypto import keccak
+from pyrevm import EVM, BlockEnv, CfgEnv, Env, ExecutionResult
 
 from floe import build
 
@@ -45,8 +44,8 @@ _ANYONE = "0x" + "a0" * 20
 _ERROR = keccak(text="Error(string)")[:4]
 
 
-class Reverted(Exception):
-    """A transaction that changed nothing. `reason` is "" for a revert without one, "halt: ..." when it ran into a wall."""
+class RevertError(Exception):
+    """A transaction that changed nothing. `reason` is "" for a revert without one, "halt: ..." when the gas ran out."""
 
     def __init__(self, contract: str, function: str, reason: str) -> None:
         super().__init__(f"{contract}.{function}: {reason or 'no reason'}")
@@ -58,7 +57,7 @@ def reverts(reason: str = "") -> Iterator[None]:
     """Demand that the last call of the block reverts with exactly `reason` ("": with none)."""
     try:
         yield
-    except Reverted as error:
+    except RevertError as error:
         assert error.reason == reason, f"{error}, expected: {reason or 'no reason'}"
         PROVOKED.add((error.contract, error.function, reason))
         return
@@ -125,12 +124,16 @@ class Evm:
         """Return the address of a new contract with this runtime code (hex)."""
         runtime = bytes.fromhex(code)
         # push2 size, dup1, push1 10, push0, codecopy, push0, return
-        return str(self.revm.deploy(_FORCER, b"\x61" + len(runtime).to_bytes(2) + bytes.fromhex("80600a5f395ff3") + runtime))
+        return str(
+            self.revm.deploy(_FORCER, b"\x61" + len(runtime).to_bytes(2) + bytes.fromhex("80600a5f395ff3") + runtime)
+        )
 
     def next_address(self, deployer: str = DEPLOYER, ahead: int = 0) -> str:
         """Address of the contract that `deployer` will create next, or `ahead` contracts later."""
         nonce = self.revm.basic(deployer).nonce + ahead
-        return "0x" + keccak(rlp.encode([to_canonical_address(deployer), nonce]))[12:].hex()
+        assert nonce < 128, "one byte of RLP"
+        encoded = b"\xd6\x94" + bytes.fromhex(deployer[2:]) + (bytes([nonce]) if nonce else b"\x80")
+        return "0x" + keccak(encoded)[12:].hex()
 
     # --- contracts ---
 
@@ -143,7 +146,7 @@ class Evm:
         try:
             address = self.revm.deploy(sender, artifact.initcode + encoded, value)
         except RuntimeError as error:
-            raise Reverted(name, "__init__", _reason(error)) from None
+            raise RevertError(name, "__init__", _reason(error)) from None
         finally:
             self.revm.reset_transient_storage()
         return self.at(name, str(address).lower())
@@ -163,7 +166,7 @@ class Evm:
         gas: int = GAS,
         static: bool = False,
     ) -> bytes:
-        """Send one transaction, or ask a view; a sender that is a MockWallet does it for itself. Raises Reverted."""
+        """Send one transaction, or ask a view; a sender that is a MockWallet does it for itself. Raises RevertError."""
         try:
             if isinstance(sender, Contract):
                 payload = sender.encode("execute", contract.address, data, value)
@@ -171,35 +174,42 @@ class Evm:
                 return bytes(decode(["bytes"], answer)[0])
             return self._transact(sender, contract.address, data, value, gas, static)
         except RuntimeError as error:
-            raise Reverted(contract.name, function, _reason(error)) from None
+            raise RevertError(contract.kind, function, _reason(error)) from None
 
     def events(self, contract: Account | None = None, name: str = "") -> list[Event]:
-        """Logs of the last transaction that known contracts wrote, in order: of all, of one, of one name."""
-        found = [self.contracts[log.address.lower()].event(log) for log in self.revm.result.logs if log.address.lower() in self.contracts]
+        """Return the last transaction's logs, in order: of all known contracts, of one, of one name."""
+        logs = [(log.address.lower(), log) for log in self._result.logs]
+        found = [self.contracts[address].event(log) for address, log in logs if address in self.contracts]
         wanted = address_of(contract) if contract else ""
         return [event for event in found if wanted in ("", event.address) and name in ("", event.name)]
+
+    @property
+    def _result(self) -> ExecutionResult:
+        result = self.revm.result
+        assert result is not None, "no transaction yet"
+        return result
 
     def _transact(self, sender: str, to: str, data: bytes, value: int, gas: int, static: bool = False) -> bytes:
         try:
             return bytes(self.revm.message_call(sender, to, data, value, gas, is_static=static))
         finally:
-            self.gas_used = int(self.revm.result.gas_used)
+            self.gas_used = int(self._result.gas_used)
             self.revm.reset_transient_storage()
 
 
 class Contract:
     """A deployed contract; its functions are attributes. Functions of one name differ by their number of arguments."""
 
-    def __init__(self, evm: Evm, name: str, address: str) -> None:
-        self.evm, self.name, self.address = evm, name, address
+    def __init__(self, evm: Evm, kind: str, address: str) -> None:
+        self.evm, self.kind, self.address = evm, kind, address
 
     def __repr__(self) -> str:
-        return f"<{self.name} {self.address}>"
+        return f"<{self.kind} {self.address}>"
 
     def __getattr__(self, function: str) -> Callable[..., Any]:
-        codecs = _functions(self.name).get(function)
+        codecs = _functions(self.kind).get(function)
         if codecs is None:
-            raise AttributeError(f"{self.name} has no function {function}")
+            raise AttributeError(f"{self.kind} has no function {function}")
 
         def call(*arguments: Any, sender: Account = _ANYONE, value: int = 0, gas: int = GAS) -> Any:
             codec = codecs[len(arguments)]
@@ -212,7 +222,7 @@ class Contract:
 
     def encode(self, function: str, *arguments: Any) -> bytes:
         """Calldata of a call."""
-        return _functions(self.name)[function][len(arguments)].data(arguments)
+        return _functions(self.kind)[function][len(arguments)].data(arguments)
 
     def receive(self, *, sender: Account = _ANYONE, value: int = 0, gas: int = GAS) -> None:
         """Send plain ETH."""
@@ -221,7 +231,7 @@ class Contract:
     def event(self, log: Any) -> Event:
         """Decode a log that this contract wrote."""
         topics, data = [bytes.fromhex(str(t).removeprefix("0x")) for t in log.topics], bytes(log.data[1])
-        entry = _events(self.name)[topics[0]]
+        entry = _events(self.kind)[topics[0]]
         indexed = [e for e in entry["inputs"] if e["indexed"]]
         rest = [e for e in entry["inputs"] if not e["indexed"]]
         fields = {e["name"]: decode([_type(e)], topic)[0] for e, topic in zip(indexed, topics[1:], strict=True)}
@@ -297,7 +307,7 @@ def _type(entry: dict[str, Any]) -> str:
 
 @cache
 def _tuple_class(names: tuple[str, ...]) -> Any:
-    return namedtuple("Struct", names, rename=True)  # noqa: PYI024
+    return namedtuple("Struct", names, rename=True)
 
 
 def _named(value: Any, entry: dict[str, Any]) -> Any:

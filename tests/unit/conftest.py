@@ -1,0 +1,77 @@
+"""The protocol for every test, warm and as it was: what a test does to it is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.evm import ETHER, Contract, Evm
+from tests.protocol import PARAMETERS, Protocol
+
+# The same examples on every machine; each example undoes itself.
+settings.register_profile(
+    "unit",
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ask at the end of this folder whether every revert reason was provoked."""
+    items.sort(key=lambda item: item.path.name == "test_reasons.py")
+
+
+@pytest.fixture(scope="session")
+def warm_protocol() -> Protocol:
+    protocol = Protocol(Evm())
+    protocol.warm()
+    return protocol
+
+
+@pytest.fixture
+def protocol(warm_protocol: Protocol) -> Iterator[Protocol]:
+    """Return a protocol with holders, validators, streaming rewards and a rate of about 1.0731."""
+    with warm_protocol.evm.undone():
+        yield warm_protocol
+
+
+@pytest.fixture
+def fresh() -> Protocol:
+    """Return a protocol that has just been deployed: rate 1, the seed and nothing else."""
+    return Protocol(Evm())
+
+
+@pytest.fixture
+def evm(protocol: Protocol) -> Evm:
+    return protocol.evm
+
+
+@pytest.fixture
+def pool(protocol: Protocol) -> Contract:
+    return protocol.pool
+
+
+@pytest.fixture
+def queue(protocol: Protocol) -> Contract:
+    return protocol.queue
+
+
+@pytest.fixture
+def token(protocol: Protocol) -> Contract:
+    return protocol.token
+
+
+@pytest.fixture
+def worthless() -> Protocol:
+    """Return a protocol whose assets, the seed included, were all staked and lost: shares without value."""
+    protocol = Protocol(Evm(), parameters=PARAMETERS._replace(target_bps=0, allowance_bps=0))
+    protocol.stake(100 * ETHER)
+    protocol.to_validators()
+    assert protocol.pool.buffer() == 0
+    protocol.rate_falls_to(0, 1)
+    return protocol
