@@ -1,0 +1,173 @@
+"""The parameter file of a network, `config/<network>.yaml`, and the bounds that its values must keep.
+
+The contracts refuse the same values; here a mistake is found before anything is sent, and named. A test holds the
+constants of this module against those in the Vyper sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml  # type: ignore[import-untyped]
+from eth_utils.address import is_address, is_checksum_address, to_checksum_address
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from floe.build import ROOT
+
+FOLDER = ROOT / "config"
+"""Where the parameter files are."""
+
+GWEI = 10**9
+ZERO_ADDRESS = "0x" + "00" * 20
+
+# contracts/lib/parameters.vy
+MAX_FEE_BPS = 2_000
+MAX_RISE_BPS = 5_000
+MIN_RISE_BPS = 100
+MAX_TARGET_BPS = 2_000
+MAX_INSTANT_FEE = 50_000
+MIN_PERIOD = 3_600
+MAX_PERIOD = 30 * 86_400
+MIN_STALE_AFTER = 86_400
+MAX_STALE_AFTER = 30 * 86_400
+# contracts/pool/FloePool.vy
+MIN_SEED = 10**9
+MAX_CEILING_GWEI = 2**96 // 10**9
+# contracts/governance/Timelock.vy
+MIN_DELAY = 21 * 86_400
+
+DEPLOYER = "deployer"
+"""In a parameter file: the account that deploys."""
+ANYONE = "anyone"
+"""In a parameter file, among the timelock's executors: whoever calls."""
+
+
+class ConfigError(Exception):
+    """A parameter file that is missing or wrong. The message names the file and every wrong value."""
+
+
+def _account(value: object, info: ValidationInfo) -> str:
+    words = (DEPLOYER, ANYONE) if info.field_name == "executors" else (DEPLOYER,)
+    if value is None:
+        raise PydanticCustomError("missing", "name the account that holds this role")
+    if value in words:
+        return str(value)
+    # YAML reads an address without quotes as a number.
+    if isinstance(value, int):
+        raise PydanticCustomError("address", "put quotes around the address")
+    if not isinstance(value, str) or not is_address(value):
+        raise PydanticCustomError("address", f"not an address, nor {' or '.join(map(repr, words))}")
+    if value != value.lower() and not is_checksum_address(value):
+        raise PydanticCustomError("address", "the address has a wrong checksum: a letter is mistyped")
+    if int(value, 16) == 0:
+        raise PydanticCustomError("address", "the zero address can hold no role")
+    return str(to_checksum_address(value))
+
+
+Account = Annotated[Any, AfterValidator(_account)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Parameters(_Strict):
+    """The pool's live parameters: as in `IFloePool.Parameters`, in the same order."""
+
+    fee_bps: Annotated[int, Field(ge=0, le=MAX_FEE_BPS)]
+    rise_bps: Annotated[int, Field(ge=MIN_RISE_BPS, le=MAX_RISE_BPS)]
+    target_bps: Annotated[int, Field(ge=0, le=MAX_TARGET_BPS)]
+    allowance_bps: Annotated[int, Field(ge=0)]
+    instant_fee_min: Annotated[int, Field(ge=0)]
+    instant_fee_max: Annotated[int, Field(ge=0, le=MAX_INSTANT_FEE)]
+    period: Annotated[int, Field(ge=MIN_PERIOD, le=MAX_PERIOD)]
+    stale_after: Annotated[int, Field(ge=MIN_STALE_AFTER, le=MAX_STALE_AFTER)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.allowance_bps > self.target_bps:
+            raise PydanticCustomError("order", "allowance_bps must not exceed target_bps")
+        if self.instant_fee_min > self.instant_fee_max:
+            raise PydanticCustomError("order", "instant_fee_min must not exceed instant_fee_max")
+        return self
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """Return the values in the order of the struct."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+
+class Roles(_Strict):
+    """Who may do what. Until their contracts exist, accounts hold the roles of the oracle and of the registry."""
+
+    oracle: Account
+    registry: Account
+    fee_recipient: Account
+    proposers: Annotated[list[Account], Field(min_length=1, max_length=255)]
+    executors: Annotated[list[Account], Field(min_length=1, max_length=255)]
+    pause_keys: Annotated[list[Account], Field(max_length=16)]
+    resumers: Annotated[list[Account], Field(max_length=16)]
+
+    def resolved(self, deployer: str) -> Roles:
+        """Put addresses in the place of the words "deployer" and "anyone"."""
+        address = {DEPLOYER: deployer, ANYONE: ZERO_ADDRESS}
+        values: dict[str, Any] = {
+            name: [address.get(one, one) for one in value] if isinstance(value, list) else address.get(value, value)
+            for name, value in self.model_dump().items()
+        }
+        return Roles.model_construct(None, **values)
+
+
+class Config(_Strict):
+    """What one network gets."""
+
+    chain_id: Annotated[int, Field(gt=0)]
+    confirmations: Annotated[int, Field(ge=0, le=64)]
+    """Blocks on top of a deployment before the next one is sent; 0 on a chain that mines only on demand."""
+    seed: Annotated[int, Field(ge=MIN_SEED, le=10**18)]
+    """Wei that the deployer pays for shares that nobody owns."""
+    deposit_ceiling_gwei: Annotated[int, Field(ge=0, le=MAX_CEILING_GWEI)]
+    timelock_delay: Annotated[int, Field(ge=MIN_DELAY, le=365 * 86_400)]
+    """Seconds."""
+    parameters: Parameters
+    roles: Roles
+
+    @model_validator(mode="after")
+    def _no_hot_key(self) -> Self:
+        named = [name for name, value in self.roles.model_dump().items() if DEPLOYER in (value, *value)]
+        if self.chain_id == 1 and named:
+            raise PydanticCustomError("deployer", f"on mainnet the deployer may hold no role: {', '.join(named)}")
+        return self
+
+    def digest(self) -> str:
+        """Digest (hex) of all values: the same for the same deployment."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load(network: str, folder: Path = FOLDER) -> Config:
+    """Read the parameter file of a network; a fork takes that of the network it forks. Raises ConfigError."""
+    file = folder / f"{network.removesuffix('-fork')}.yaml"
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+        raise ConfigError(f"{file}: there is no such file (there are: {known})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not YAML: {error}") from None
+    return parse(content, file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else str(file))
+
+
+def parse(content: object, name: str = "config") -> Config:
+    """Check the content of a parameter file. Raises ConfigError that lists every problem, one on a line."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{name}: {_place(problem['loc'])}{problem['msg']}" for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _place(path: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return f"{text}: " if text else ""

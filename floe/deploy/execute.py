@@ -1,0 +1,163 @@
+"""Send what is not on chain yet, one transaction after the other, and write the record after each.
+
+The addresses hold only while every nonce is used as planned. So a transaction is sent only when its nonce is the
+account's next one and nothing of the account waits in the mempool. When a run was interrupted after a transaction was
+sent, the next run finds the contract at its address, checks its code and goes on. When a nonce was used for something
+else, it stops: what is there already can never be completed, and nothing more is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ape
+from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import encode_hex
+
+from floe import build
+from floe.deploy import record as records
+from floe.deploy.config import Config
+from floe.deploy.plan import Step, plan
+from floe.deploy.record import Deployed, Record
+
+Say = Callable[[str], None]
+
+
+class DeployError(Exception):
+    """Why a deployment stopped, and what to do."""
+
+
+def network_name(provider: Any) -> str:
+    """Return what a network's parameter file and record are called; "local" for a chain of one's own."""
+    name: str = provider.network.name
+    return "local" if name == "custom" and provider.chain_id == 31337 else name
+
+
+def is_development(provider: Any) -> bool:
+    """Whether a chain is one's own, a fork included: its test accounts may pay, and its records may be replaced."""
+    return bool(provider.network.is_dev) or network_name(provider) == "local"
+
+
+def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) -> Record:
+    """Deploy what the record in `file` does not have yet, on the network that Ape is connected to.
+
+    `account` is an Ape account, `say` gets a line for each contract. Raises DeployError, RecordError or BuildError;
+    whatever was sent before is in the record.
+    """
+    provider = ape.networks.active_provider
+    if provider.chain_id != config.chain_id:
+        raise DeployError(f"the parameter file is for chain {config.chain_id}, this is chain {provider.chain_id}")
+    record = _begin(account.address, config, file, provider)
+    for step in plan(config, account.address, record.first_nonce):
+        done = record.contracts.get(step.contract)
+        if done is None:
+            item = _send(account, step, config.confirmations, provider, file, say)
+            record = record.having(step.contract, item)
+            records.write(record, file)
+        elif not step.code.matches(_code(provider, done.address)):
+            raise DeployError(
+                f"{step.contract} at {done.address} is not what the sources compile to: "
+                f"check out the sources that {file} was made with, or move it away and start again"
+            )
+        else:
+            say(f"{step.contract:<16} {done.address}  was there")
+    return record
+
+
+def _begin(deployer: str, config: Config, file: Path, provider: Any) -> Record:
+    """Return the record to go on with, or a new one that starts at the account's next nonce."""
+    genesis = encode_hex(provider.get_block(0).hash)
+    record = records.read(file)
+    if record is not None:
+        first = next(iter(record.contracts.values()))
+        gone = record.genesis != genesis or not _code(provider, first.address)
+        if gone and not is_development(provider):
+            raise DeployError(f"{first.address} of {file} is not on this chain: move the file away to start again")
+        if not gone:
+            if record.deployer != deployer:
+                raise DeployError(f"{record.deployer} began this deployment, and only that account can go on with it")
+            if record.config_digest != config.digest():
+                raise DeployError(f"the parameters differ from those in {file}: put them back, or move it away")
+            return record
+    return Record(
+        network=network_name(provider),
+        chain_id=provider.chain_id,
+        genesis=genesis,
+        deployer=deployer,
+        first_nonce=_nonce(provider, deployer),
+        config_digest=config.digest(),
+        config=config.model_dump(),
+    )
+
+
+def _send(account: Any, step: Step, confirmations: int, provider: Any, file: Path, say: Say) -> Deployed:
+    next_nonce = _nonce(provider, account.address)
+    if next_nonce > step.nonce:
+        item = _find(account.address, step, next_nonce, provider, file)
+        say(f"{step.contract:<16} {step.address}  was there, not yet recorded")
+        return item
+    if next_nonce < step.nonce:
+        raise DeployError(
+            f"nonce {step.nonce} is planned for {step.contract}, but {account.address} is at {next_nonce}: "
+            "the chain went back; wait until it has caught up, then run again"
+        )
+    if _nonce(provider, account.address, "pending") > next_nonce:
+        raise DeployError(
+            f"a transaction of {account.address} with nonce {next_nonce} waits in the mempool: "
+            "wait until it is mined, then run again"
+        )
+    contract = account.deploy(
+        getattr(ape.project, step.contract),
+        *step.arguments,
+        value=step.value,
+        nonce=step.nonce,
+        required_confirmations=confirmations,
+    )
+    block = int(provider.web3.eth.get_transaction_receipt(contract.txn_hash)["blockNumber"])
+    say(f"{step.contract:<16} {contract.address}  block {block}")
+    return _item(step, contract.txn_hash, block, provider)
+
+
+def _find(deployer: str, step: Step, next_nonce: int, provider: Any, file: Path) -> Deployed:
+    """Find what an interrupted run sent: the newest blocks first, as nodes keep those."""
+    if not step.code.matches(_code(provider, step.address)):
+        raise DeployError(
+            f"nonce {step.nonce} was planned for {step.contract} at {step.address}, but {deployer} used it for "
+            f"something else (its next nonce is {next_nonce}). The contracts in {file} can never be completed: "
+            "tell nobody their addresses, move the file away and start again"
+        )
+    eth = provider.web3.eth
+    for number in range(eth.block_number, -1, -1):
+        for transaction in eth.get_block(number, full_transactions=True)["transactions"]:
+            if transaction["from"] == deployer and transaction["nonce"] == step.nonce:
+                return _item(step, encode_hex(transaction["hash"]), number, provider)
+    raise DeployError(f"no block has the transaction that made {step.contract}")
+
+
+def _item(step: Step, transaction: str, block: int, provider: Any) -> Deployed:
+    """Check what is on chain, and describe it."""
+    code = _code(provider, step.address)
+    if not step.code.matches(code):
+        raise DeployError(f"the code at {step.address} is not that of {step.contract}")
+    artifact = build.load(step.contract)
+    return Deployed(
+        address=step.address,
+        transaction=transaction,
+        block=block,
+        nonce=step.nonce,
+        value=step.value,
+        arguments=[list(one) if isinstance(one, tuple) else one for one in step.arguments],
+        source_digest=artifact.closure,
+        creation_digest=encode_hex(keccak(artifact.deploy_code(*step.arguments))),
+        runtime_digest=encode_hex(keccak(code)),
+    )
+
+
+def _nonce(provider: Any, address: str, block: str = "latest") -> int:
+    return int(provider.web3.eth.get_transaction_count(address, block))
+
+
+def _code(provider: Any, address: str) -> bytes:
+    return bytes(provider.web3.eth.get_code(address))

@@ -1,0 +1,150 @@
+"""Read a deployment back from the chain, and compare it with its parameter file: code, wiring, roles, parameters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import ape
+from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import encode_hex
+from rich import box
+from rich.table import Table
+
+from floe.deploy.config import ZERO_ADDRESS, Config
+from floe.deploy.plan import plan
+from floe.deploy.record import Record
+from floe.report import events
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was compared."""
+
+    contract: str
+    subject: str
+    expected: str
+    found: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the chain has what it should have."""
+        return self.expected == self.found
+
+
+def verify(record: Record, config: Config) -> list[Check]:
+    """Return every comparison. Roles are those that were granted and not revoked, by all events since deployment.
+
+    What governance changed since then shows as a difference: that is the point.
+    """
+    return [*_code(record, config), *_wiring(record), *_roles(record, config), *_values(record, config)]
+
+
+def table(checks: list[Check]) -> Table:
+    """Return the comparisons for printing; of what differs, both values."""
+    out = Table("contract", "what", box=box.SIMPLE_HEAD, title="Read back from the chain", title_justify="left")
+    out.add_column("on chain", overflow="fold")
+    out.add_column("")
+    for check in checks:
+        found = check.found if check.holds else f"{check.found}\nexpected: {check.expected}"
+        out.add_row(check.contract, check.subject, found, "ok" if check.holds else "[red]differs")
+    return out
+
+
+def contracts(record: Record) -> dict[str, Any]:
+    """Return the deployed contracts as Ape instances by name."""
+    return {name: getattr(ape.project, name).at(item.address) for name, item in record.contracts.items()}
+
+
+def _code(record: Record, config: Config) -> list[Check]:
+    web3 = ape.networks.active_provider.web3
+    found = []
+    for step in plan(config, record.deployer, record.first_nonce):
+        code = bytes(web3.eth.get_code(record.address(step.contract)))
+        digest = f"{encode_hex(keccak(code))[:18]}, {len(code):,} bytes"
+        wanted = digest if step.code.matches(code) else f"{len(step.code.content):,} bytes as compiled"
+        found.append(Check(step.contract, "address", step.address, record.address(step.contract)))
+        found.append(Check(step.contract, "code and immutables", wanted, digest))
+    return found
+
+
+def _wiring(record: Record) -> list[Check]:
+    at = contracts(record)
+    pool, queue = at["FloePool"], at["WithdrawalQueue"]
+    read: list[tuple[str, str, Any, str]] = [
+        ("FloePool", "queue", pool.queue, "WithdrawalQueue"),
+        ("FloePool", "withdrawal vault", pool.withdrawal_vault, "WithdrawalVault"),
+        ("FloePool", "execution vault", pool.execution_vault, "ExecutionVault"),
+        ("WithdrawalQueue", "pool", queue.pool, "FloePool"),
+        ("WithdrawalVault", "pool", at["WithdrawalVault"].pool, "FloePool"),
+        ("ExecutionVault", "pool", at["ExecutionVault"].pool, "FloePool"),
+        ("RebasingToken", "pool", at["RebasingToken"].pool, "FloePool"),
+        ("Pauser", "pool", at["Pauser"].pool, "FloePool"),
+    ]
+    return [Check(contract, subject, record.address(peer), str(view())) for contract, subject, view, peer in read]
+
+
+def _roles(record: Record, config: Config) -> list[Check]:
+    at = contracts(record)
+    roles = config.roles.resolved(record.deployer)
+    timelock = record.address("Timelock")
+    wanted = {
+        "FloePool": {
+            "DEFAULT_ADMIN_ROLE": [timelock],
+            "ORACLE_ROLE": [roles.oracle],
+            "REGISTRY_ROLE": [roles.registry],
+            "PAUSER_ROLE": [record.address("Pauser")],
+        },
+        "Pauser": {
+            "DEFAULT_ADMIN_ROLE": [timelock],
+            "KEY_ROLE": roles.pause_keys,
+            "RESUME_ROLE": roles.resumers,
+        },
+        "Timelock": {
+            "DEFAULT_ADMIN_ROLE": [timelock],
+            "PROPOSER_ROLE": roles.proposers,
+            "CANCELLER_ROLE": roles.proposers,
+            "EXECUTOR_ROLE": roles.executors,
+        },
+    }
+    found = []
+    for contract, lists in wanted.items():
+        holders = _holders(at[contract], record.first_block)
+        names = {bytes(getattr(at[contract], role)()): role for role in lists}
+        for role in holders.keys() - names.keys():
+            found.append(Check(contract, f"unknown role {encode_hex(role)}", "nobody", _listed(holders[role])))
+        for role, name in names.items():
+            found.append(Check(contract, name, _listed(set(lists[name])), _listed(holders[role])))
+    return found
+
+
+def _holders(contract: Any, first_block: int) -> dict[bytes, set[str]]:
+    """Who holds each role, by the events that gave and took them."""
+    holders: dict[bytes, set[str]] = defaultdict(set)
+    for event in events.read({"contract": contract}, first_block):
+        if event.name == "RoleGranted":
+            holders[bytes(event.arguments["role"])].add(event.arguments["account"])
+        elif event.name == "RoleRevoked":
+            holders[bytes(event.arguments["role"])].discard(event.arguments["account"])
+    return holders
+
+
+def _values(record: Record, config: Config) -> list[Check]:
+    at = contracts(record)
+    pool = at["FloePool"]
+    limits = at["Lens"].protocol().limits
+    roles = config.roles.resolved(record.deployer)
+    rows = [
+        ("FloePool", "fee recipient", roles.fee_recipient, pool.fee_recipient()),
+        ("FloePool", "seed, nobody's shares", config.seed, pool.balanceOf(pool.address)),
+        ("FloePool", "deposit ceiling, Gwei", config.deposit_ceiling_gwei, limits.deposit_ceiling // 10**9),
+        ("Timelock", "delay, seconds", config.timelock_delay, at["Timelock"].get_minimum_delay()),
+    ]
+    for name, value in config.parameters.model_dump().items():
+        rows.append(("FloePool", name, value, getattr(limits.parameters, name)))
+    return [Check(contract, subject, str(expected), str(found)) for contract, subject, expected, found in rows]
+
+
+def _listed(accounts: set[str]) -> str:
+    return "\n".join(sorted("anyone" if one == ZERO_ADDRESS else one for one in accounts)) or "nobody"

@@ -1,0 +1,1 @@
+"""Tables, pictures, and the protocol's history out of its events."""
