@@ -60,35 +60,41 @@ PARAMETERS = Parameters(
 )
 
 
+def deploy_pool(evm: Evm, *, admin: Account, queue: str | None = None, seed: int = SEED, **setup: Any) -> Contract:
+    """Deploy two vaults and a pool, whose queue is the deployer's next contract if none is given.
+
+    `setup` replaces other members of the pool's `Setup`, by name.
+    """
+    pool = evm.next_address(ahead=2)
+    members = {
+        "queue": queue or evm.next_address(ahead=3),
+        "withdrawal_vault": evm.deploy("WithdrawalVault", pool),
+        "execution_vault": evm.deploy("ExecutionVault", pool),
+        "admin": admin,
+        "oracle": ORACLE,
+        "registry": OUTSIDER,
+        "pauser": GUARDIAN,
+        "fee_recipient": FEE_RECIPIENT,
+        "deposit_ceiling_gwei": MAX_CEILING_GWEI,
+        "parameters": PARAMETERS,
+    }
+    assert setup.keys() <= members.keys()
+    return evm.deploy("FloePool", tuple((members | setup).values()), value=seed)
+
+
 class Protocol:
     """All contracts, deployed and wired."""
 
     def __init__(self, evm: Evm, **setup: Any) -> None:
-        """Deploy it; `setup` replaces members of the pool's `Setup`, by name, or its `seed` in wei."""
+        """Deploy it; `setup` is passed on to `deploy_pool`."""
         self.evm = evm
         self.admin = evm.deploy("MockWallet")
         self.registry = evm.deploy("MockRegistry", BEACON)
-        pool, queue = evm.next_address(ahead=2), evm.next_address(ahead=3)
-        self.withdrawal_vault = evm.deploy("WithdrawalVault", pool)
-        self.execution_vault = evm.deploy("ExecutionVault", pool)
-        members = {
-            "queue": queue,
-            "withdrawal_vault": self.withdrawal_vault,
-            "execution_vault": self.execution_vault,
-            "admin": self.admin,
-            "oracle": ORACLE,
-            "registry": self.registry,
-            "pauser": GUARDIAN,
-            "fee_recipient": FEE_RECIPIENT,
-            "deposit_ceiling_gwei": MAX_CEILING_GWEI,
-            "parameters": PARAMETERS,
-        }
-        seed = setup.pop("seed", SEED)
-        assert setup.keys() <= members.keys()
-        self.pool = evm.deploy("FloePool", tuple((members | setup).values()), value=seed)
+        self.pool = deploy_pool(evm, **{"admin": self.admin, "registry": self.registry} | setup)
         self.deployment = evm.events(self.pool)
+        self.withdrawal_vault = evm.at("WithdrawalVault", self.pool.withdrawal_vault())
+        self.execution_vault = evm.at("ExecutionVault", self.pool.execution_vault())
         self.queue = evm.deploy("WithdrawalQueue", self.pool)
-        assert (self.pool.address, self.queue.address) == (pool, queue)
         self.token = evm.deploy("RebasingToken", self.pool)
         self.lens = evm.deploy("Lens", self.pool, self.token)
         for account in (STAKER, SAVER, OUTSIDER, SPENDER, OPERATOR):

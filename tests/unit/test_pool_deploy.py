@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.evm import DEPLOYER, GENESIS, ZERO, Evm, reverts
-from tests.protocol import FEE_RECIPIENT, GUARDIAN, MAX_CEILING_GWEI, ORACLE, OUTSIDER, PARAMETERS, SEED, Protocol
+from tests.protocol import (
+    FEE_RECIPIENT,
+    GUARDIAN,
+    MAX_CEILING_GWEI,
+    ORACLE,
+    OUTSIDER,
+    PARAMETERS,
+    SEED,
+    Protocol,
+    deploy_pool,
+)
 
 
 def test_pool__deployed__has_the_seed_the_peers_and_the_parameters():
@@ -60,7 +70,7 @@ def test_pool__seed_below_a_gwei__reverts():
 
 def test_pool__admin_without_code__reverts():
     with reverts("admin: not a contract"):
-        Protocol(Evm(), admin=OUTSIDER)
+        deploy_pool(Evm(), admin=OUTSIDER)
 
 
 @pytest.mark.parametrize("vault", ["withdrawal_vault", "execution_vault"])
