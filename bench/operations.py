@@ -1,0 +1,329 @@
+"""Every operation that is measured: what is sent, and from which state.
+
+Each function gets the warm protocol and returns the gas of its samples; `measure` puts the chain back after each, so
+none depends on another. `OPERATIONS` are the rows with a bar, `OTHERS` are for information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from eth_account import Account
+
+from bench.node import Transaction
+from bench.protocol import DAY, ETHER, HOUR, Protocol
+
+SAMPLES = 32
+
+BATCH = 64
+"""Most tickets in a request."""
+
+Samples = list[int]
+Operation = Callable[[Protocol], Samples]
+
+
+def measure(protocol: Protocol, operations: dict[str, Operation]) -> dict[str, Samples]:
+    """Run each operation from the same warm state; the samples' gas by the operation's key, in the given order."""
+    results: dict[str, Samples] = {}
+    for key, operation in operations.items():
+        snapshot = protocol.node.snapshot()
+        protocol.random.seed(key)
+        results[key] = operation(protocol)
+        protocol.node.restore(snapshot)
+    return results
+
+
+# --- entry ---
+
+
+def deposit_repeat(p: Protocol) -> Samples:
+    """Stake for somebody who has shares."""
+    return p.gas([p.deposit(holder, p.amount()) for holder in p.some(SAMPLES)])
+
+
+def deposit_first(p: Protocol) -> Samples:
+    """Stake for somebody who has none."""
+    return p.gas([p.deposit(p.account(), p.amount()) for _ in range(SAMPLES)])
+
+
+def deposit_plain(p: Protocol) -> Samples:
+    """Stake by sending ETH without calldata."""
+    return p.gas([Transaction(holder, p.pool.address, value=p.amount()) for holder in p.some(SAMPLES)])
+
+
+def deposit_referral(p: Protocol) -> Samples:
+    """Stake with a least number of shares and a referral."""
+    signature = "deposit(uint256,address,uint256,address)"
+    sent = []
+    for holder in p.some(SAMPLES):
+        wei = p.amount()
+        sent.append(p.pool.transaction(holder, signature, wei, holder, wei // 2, p.outsider, value=wei))
+    return p.gas(sent)
+
+
+def mint(p: Protocol) -> Samples:
+    """Buy an exact number of shares and get change."""
+    sent = []
+    for holder in p.some(SAMPLES):
+        shares = p.amount()
+        sent.append(p.pool.transaction(holder, "mint(uint256,address)", shares, holder, value=2 * shares))
+    return p.gas(sent)
+
+
+# --- shares ---
+
+
+def transfer_existing(p: Protocol) -> Samples:
+    """Move shares from one holder to another."""
+    return p.gas(
+        [
+            p.pool.transaction(holder, "transfer(address,uint256)", to, p.amount())
+            for holder, to in pairs(p.some(2 * SAMPLES))
+        ]
+    )
+
+
+def transfer_new(p: Protocol) -> Samples:
+    """Move shares from a holder to somebody without any."""
+    return p.gas(
+        [p.pool.transaction(holder, "transfer(address,uint256)", p.account(), p.amount()) for holder in p.some(SAMPLES)]
+    )
+
+
+def transfer_from(p: Protocol) -> Samples:
+    """Move a part of what the owner has allowed, to another holder."""
+    couples = pairs(p.some(2 * SAMPLES))
+    p.gas([p.pool.transaction(owner, "approve(address,uint256)", to, p.amount(100, 200)) for owner, to in couples])
+    signature = "transferFrom(address,address,uint256)"
+    return p.gas([p.pool.transaction(to, signature, owner, to, p.amount()) for owner, to in couples])
+
+
+def approve(p: Protocol) -> Samples:
+    """Give a first allowance."""
+    couples = pairs(p.some(2 * SAMPLES))
+    return p.gas([p.pool.transaction(owner, "approve(address,uint256)", to, p.amount()) for owner, to in couples])
+
+
+def permit(p: Protocol) -> Samples:
+    """Give a first allowance by signature, which somebody else brings."""
+    signature = "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)"
+    deadline = p.node.time + DAY
+    fields = (("owner", "address"), ("spender", "address"), ("value", "uint256"), ("nonce", "uint256"))
+    types = {"Permit": [{"name": name, "type": kind} for name, kind in (*fields, ("deadline", "uint256"))]}
+    domain = {
+        "name": "Floe ETH",
+        "version": "1",
+        "chainId": int(p.node.rpc("eth_chainId"), 16),
+        "verifyingContract": p.pool.address,
+    }
+    sent = []
+    for spender in p.some(SAMPLES):
+        owner, value = Account.from_key(p.random.randbytes(32)), p.amount()
+        message = {"owner": owner.address, "spender": spender, "value": value, "nonce": 0, "deadline": deadline}
+        signed = owner.sign_typed_data(domain, types, message)
+        r, s = signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
+        sent.append(p.pool.transaction(spender, signature, owner.address, spender, value, deadline, signed.v, r, s))
+    return p.gas(sent)
+
+
+# --- the rebasing view ---
+
+
+def rebasing_transfer(p: Protocol) -> Samples:
+    """Move an amount from one holder to another."""
+    return p.gas(
+        [
+            p.rebasing.transaction(holder, "transfer(address,uint256)", to, p.amount(0.1, 50))
+            for holder, to in pairs(p.some(2 * SAMPLES))
+        ]
+    )
+
+
+def rebasing_transfer_shares(p: Protocol) -> Samples:
+    """Move shares from one holder to another."""
+    return p.gas(
+        [
+            p.rebasing.transaction(holder, "transfer_shares(address,uint256)", to, p.amount(0.1, 50))
+            for holder, to in pairs(p.some(2 * SAMPLES))
+        ]
+    )
+
+
+def wrap(p: Protocol) -> Samples:
+    """Wrap again, under an unlimited allowance."""
+    return p.gas([p.rebasing.transaction(holder, "wrap(uint256)", p.amount()) for holder in p.some(SAMPLES)])
+
+
+def unwrap(p: Protocol) -> Samples:
+    """Unwrap a part of what one has wrapped."""
+    return p.gas([p.rebasing.transaction(holder, "unwrap(uint256)", p.amount(0.1, 50)) for holder in p.some(SAMPLES)])
+
+
+def stake_and_wrap(p: Protocol) -> Samples:
+    """Turn ETH into the rebasing token in one call."""
+    return p.gas([p.rebasing.transaction(holder, "stake()", value=p.amount()) for holder in p.some(SAMPLES)])
+
+
+# --- the queue ---
+
+
+def request_repeat(p: Protocol) -> Samples:
+    """Queue another ticket."""
+    return p.gas([request(p, holder) for holder in p.some(SAMPLES)])
+
+
+def request_first(p: Protocol) -> Samples:
+    """Queue a first ticket."""
+    newcomers = [p.account() for _ in range(SAMPLES)]
+    p.gas([p.deposit(newcomer, p.amount(200, 400)) for newcomer in newcomers])
+    return p.gas([request(p, newcomer) for newcomer in newcomers])
+
+
+def request_ten_each(p: Protocol) -> Samples:
+    """Queue ten more tickets at once: a tenth of it, rounded up."""
+    sent = [p.request(holder, [p.amount(0.1, 20) for _ in range(10)]) for holder in p.some(SAMPLES)]
+    return tenth(p.gas(sent))
+
+
+def fulfil(p: Protocol) -> Samples:
+    """Pay all that is eligible, 1 to 64 tickets, while others wait."""
+    return [fulfil_a_day(p, p.random.randint(1, BATCH)) for _ in range(SAMPLES)]
+
+
+def fulfil_in_deficit(p: Protocol) -> Samples:
+    """Pay all that is eligible while a past loss has not been earned back."""
+    p.day(gain=-100 * ETHER)
+    return [fulfil_a_day(p, p.random.randint(1, BATCH)) for _ in range(SAMPLES)]
+
+
+def fulfil_in_loss(p: Protocol) -> Samples:
+    """Pay all that is eligible while a loss is pending."""
+    return [fulfil_a_day(p, p.random.randint(1, BATCH), pending_loss=p.amount(1, 2)) for _ in range(SAMPLES)]
+
+
+def safe_transfer_from(p: Protocol) -> Samples:
+    """Move a ticket from one owner to another."""
+    couples = pairs(p.some(2 * SAMPLES))
+    first = p.read(p.queue, "tickets()")[0] + 1
+    p.gas([request(p, owner) for owner, _ in couples])
+    signature = "safeTransferFrom(address,address,uint256)"
+    return p.gas(
+        [p.queue.transaction(owner, signature, owner, to, first + index) for index, (owner, to) in enumerate(couples)]
+    )
+
+
+# --- the instant exit ---
+
+
+def instant_exit(p: Protocol) -> Samples:
+    """Take out an exact number of wei, with the buffer below its target (`withdraw`, the dearer of the two)."""
+    empty_buffer(p)
+    signature = "withdraw(uint256,address,address)"
+    return p.gas([p.pool.transaction(holder, signature, p.amount(), holder, holder) for holder in p.some(SAMPLES)])
+
+
+def redeem(p: Protocol) -> Samples:
+    """Give an exact number of shares, with the buffer below its target."""
+    empty_buffer(p)
+    signature = "redeem(uint256,address,address)"
+    return p.gas([p.pool.transaction(holder, signature, p.amount(), holder, holder) for holder in p.some(SAMPLES)])
+
+
+# --- reports ---
+
+
+def report(p: Protocol) -> Samples:
+    """Report rewards of every kind, with principal, gifts and tips to sweep."""
+    return [p.day() for _ in range(SAMPLES)]
+
+
+def report_loss(p: Protocol) -> Samples:
+    """Report that validators lost ETH, and that more is pending."""
+    return [p.day(gain=-p.amount(1, 2), pending_loss=p.amount(1, 2)) for _ in range(SAMPLES)]
+
+
+def send_to_validators(p: Protocol) -> Samples:
+    """Take ETH for new validators, as their registry."""
+    signature = "send_to_validators(uint256)"
+    return p.gas([p.pool.transaction(p.deployer, signature, p.amount(32, 64)) for _ in range(SAMPLES)])
+
+
+def declare_stale(p: Protocol) -> Samples:
+    """Let exits go on after reports have stopped."""
+    return [p.gas([p.pool.transaction(p.outsider, "declare_stale()")], 4 * DAY)[0] for _ in range(SAMPLES)]
+
+
+OPERATIONS: dict[str, Operation] = {
+    operation.__name__: operation
+    for operation in (
+        deposit_repeat,
+        deposit_first,
+        transfer_existing,
+        transfer_new,
+        rebasing_transfer,
+        wrap,
+        unwrap,
+        request_repeat,
+        request_first,
+        request_ten_each,
+        fulfil,
+        instant_exit,
+    )
+}
+"""By the keys of `gas.json`. The claims come from `flatness.py`, which makes the ten thousand points they need."""
+
+OTHERS: dict[str, Operation] = {
+    "deposit, plain ETH": deposit_plain,
+    "deposit with limit and referral": deposit_referral,
+    "mint, with change": mint,
+    "redeem (instant exit)": redeem,
+    "transferFrom, part of an allowance": transfer_from,
+    "approve": approve,
+    "permit": permit,
+    "rebasing transfer of shares": rebasing_transfer_shares,
+    "stake and wrap": stake_and_wrap,
+    "ticket: safeTransferFrom": safe_transfer_from,
+    "fulfil with a deficit": fulfil_in_deficit,
+    "fulfil with a pending loss": fulfil_in_loss,
+    "report with rewards": report,
+    "report with a loss": report_loss,
+    "send to validators": send_to_validators,
+    "declare stale": declare_stale,
+}
+"""By what is shown."""
+
+
+# --- inside ---
+
+
+def pairs(accounts: Sequence[str]) -> list[tuple[str, str]]:
+    """Couples of different accounts."""
+    return list(zip(accounts[::2], accounts[1::2], strict=True))
+
+
+def tenth(gas: Samples) -> Samples:
+    """Divide each by ten, rounded up."""
+    return [-(-one // 10) for one in gas]
+
+
+def request(p: Protocol, holder: str) -> Transaction:
+    """One ticket."""
+    return p.queue.transaction(holder, "request(uint256,address)", p.amount(), holder)
+
+
+def empty_buffer(p: Protocol) -> None:
+    """Bring what is free in the buffer below its target."""
+    amount = p.read(p.pool, "stakeable()")[0] - ETHER
+    p.gas([p.pool.transaction(p.deployer, "send_to_validators(uint256)", amount)])
+    p.gas([p.request(p.some(1)[0], [2 * ETHER])])
+    assert p.read(p.pool, "stakeable()")[0] == 0
+
+
+def fulfil_a_day(p: Protocol, tickets: int, pending_loss: int = 0) -> int:
+    """Request, report a day later without the last ticket, and return the gas of the fulfilment an hour after that."""
+    sizes = [p.amount(0.02, 0.2) for _ in range(tickets)]
+    p.gas([p.request(p.some(1)[0], sizes[i : i + BATCH]) for i in range(0, tickets, BATCH)])
+    tail = p.tail()
+    p.gas([request(p, p.some(1)[0])])
+    p.day(tail, gain=0, pending_loss=pending_loss)
+    return p.gas([p.fulfil()], HOUR)[0]

@@ -1,0 +1,218 @@
+"""A deployed Floe that has been in use for a while: what all measurements start from.
+
+Zeros are cheap: a first deposit, an empty queue or a rate of exactly 1 would flatter every number. So the protocol is
+warmed up first: many holders, wrapped shares, tickets in every state, points on the curve, ETH with validators, gifts
+and tips, a loss that was repaid, and a stream that is running.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from eth_abi import encode
+from eth_abi.grammar import parse
+from eth_utils.address import to_checksum_address
+
+from bench.node import Node, NodeError, Transaction
+from floe import build
+from floe.build import Artifact
+from floe.deploy.config import load
+from floe.deploy.plan import plan
+
+ETHER = 10**18
+HOUR = 3_600
+DAY = 24 * HOUR
+UNLIMITED = 2**256 - 1
+
+HOLDERS = 64
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A deployed contract; functions are named by their full signature, such as "transfer(address,uint256)"."""
+
+    address: str
+    artifact: Artifact
+
+    def data(self, signature: str, *arguments: Any) -> bytes:
+        """Calldata. Raises KeyError when the contract has no such function."""
+        selector = bytes.fromhex(self.artifact.method_ids[signature].removeprefix("0x").zfill(8))
+        if signature.endswith("()"):
+            return selector
+        types = [part.to_type_str() for part in parse(signature[signature.index("(") :]).components]
+        return selector + bytes(encode(types, arguments))
+
+    def transaction(self, sender: str, signature: str, *arguments: Any, value: int = 0) -> Transaction:
+        """Build a transaction of `sender` that carries `value` wei."""
+        return Transaction(sender, self.address, self.data(signature, *arguments), value)
+
+
+class Protocol:
+    """The contracts, the accounts and the actions that measurements are made of."""
+
+    def __init__(self, node: Node, seed: int, days: int = 6) -> None:
+        """Deploy everything and use it for some days, each with a report and a fulfilment.
+
+        The same `seed` gives the same state; two protocols on one node need two seeds.
+        """
+        self.node = node
+        self.random = Random(seed)
+        self.deployer = self.account()
+        """Holds every role."""
+        self.outsider = self.account()
+        self.holders = [self.account() for _ in range(HOLDERS)]
+        self._deploy()
+        self._warm_up(days)
+
+    # --- chance ---
+
+    def account(self) -> str:
+        """Return a new account with ETH and without shares."""
+        account = "0x" + self.random.randbytes(20).hex()
+        self.node.endow([account], 10**6 * ETHER)
+        return account
+
+    def amount(self, least: float = 0.1, most: float = 100) -> int:
+        """Random wei (or shares) between two numbers of ETH, small ones as likely as large ones."""
+        return round(ETHER * math.exp(self.random.uniform(math.log(least), math.log(most))))
+
+    def some(self, count: int) -> list[str]:
+        """Different holders."""
+        return self.random.sample(self.holders, count)
+
+    # --- reading ---
+
+    def read(self, contract: Contract, signature: str, *arguments: Any) -> tuple[int, ...]:
+        """Words that a view returns."""
+        return words(self.node.call(contract.address, contract.data(signature, *arguments)))
+
+    def read_many(self, contract: Contract, signature: str, arguments: Sequence[int]) -> list[tuple[int, ...]]:
+        """Words that a view of one number returns, for many numbers."""
+        calls = [
+            ("eth_call", [{"to": contract.address, "data": "0x" + contract.data(signature, one).hex()}, "latest"])
+            for one in arguments
+        ]
+        return [words(bytes.fromhex(result[2:])) for result in self.node.batch(calls)]
+
+    def tail(self) -> int:
+        """Shares ever queued."""
+        return self.read(self.queue, "tail()")[0]
+
+    # --- acting ---
+
+    def gas(self, transactions: Sequence[Transaction], seconds: int = 12) -> list[int]:
+        """Gas of each transaction, all of them in one block."""
+        return [receipt.gas for receipt in self.node.send(transactions, seconds)]
+
+    def deposit(self, holder: str, wei: int) -> Transaction:
+        """Stake `wei` for the holder himself."""
+        return self.pool.transaction(holder, "deposit(uint256,address)", wei, holder, value=wei)
+
+    def request(self, holder: str, shares: Sequence[int]) -> Transaction:
+        """Queue several tickets of the holder at once."""
+        return self.queue.transaction(holder, "request_many(uint256[],address)", list(shares), holder)
+
+    def give(self, to: str, wei: int) -> Transaction:
+        """Send plain ETH from outside the protocol."""
+        return Transaction(self.outsider, to, value=wei)
+
+    def report(self, gain: int = 0, tail: int | None = None, withdrawn: int = 0, pending_loss: int = 0) -> Transaction:
+        """Report that validators earned `gain` wei (lost, if negative) since the last report.
+
+        `withdrawn` wei of them and all gifts must lie in the withdrawal vault. Exits up to the position `tail` become
+        eligible, by default all.
+        """
+        _, _, away, _, _, flows, _, donated = self.read(self.pool, "state()")
+        low = 2**96 - 1
+        deposited, swept = flows & low, flows >> 96 & low
+        gifts = self.node.balance(self.withdrawal_vault.address) - withdrawn
+        report = (
+            (away & low) + gain - withdrawn,
+            deposited,
+            swept + withdrawn,
+            donated + gifts,
+            self.tail() if tail is None else tail,
+            pending_loss,
+        )
+        signature = "report((uint256,uint256,uint256,uint256,uint256,uint256))"
+        return self.pool.transaction(self.deployer, signature, report)
+
+    def day(self, tail: int | None = None, gain: int | None = None, pending_loss: int = 0) -> int:
+        """Let a day pass that ends in a report, by default with rewards of every kind. Returns the report's gas."""
+        if gain is None:
+            gain = self.amount(2, 3)
+            withdrawn = self.amount(1, 2)
+            self.node.send(
+                [
+                    self.give(self.execution_vault.address, self.amount(0.3, 0.6)),
+                    self.give(self.withdrawal_vault.address, withdrawn + self.amount(0.01, 0.02)),
+                ]
+            )
+        else:
+            withdrawn = 0
+        return self.gas([self.report(gain, tail, withdrawn, pending_loss)], DAY)[0]
+
+    def fulfil(self) -> Transaction:
+        """Pay eligible exits."""
+        return self.pool.transaction(self.outsider, "fulfil()")
+
+    # --- set-up ---
+
+    def _deploy(self) -> None:
+        steps = plan(load("local"), self.deployer, first_nonce=0)
+        artifacts = build.load_many(step.contract for step in steps)
+        creations = [
+            Transaction(self.deployer, None, artifacts[step.contract].deploy_code(*step.arguments), step.value)
+            for step in steps
+        ]
+        found = {}
+        for step, receipt in zip(steps, self.node.send(creations), strict=True):
+            if to_checksum_address(receipt.contract or "") != step.address:
+                raise NodeError(f"{step.contract}: at {receipt.contract}, planned at {step.address}")
+            found[step.contract] = Contract(step.address, artifacts[step.contract])
+        self.pool, self.queue, self.rebasing = (
+            found[name] for name in ("FloePool", "WithdrawalQueue", "RebasingToken")
+        )
+        self.withdrawal_vault, self.execution_vault = found["WithdrawalVault"], found["ExecutionVault"]
+
+    def _warm_up(self, days: int) -> None:
+        node, pool, rebasing = self.node, self.pool, self.rebasing
+        node.send([self.deposit(holder, self.amount(400, 1_000)) for holder in self.holders])
+        node.send([pool.transaction(self.deployer, "send_to_validators(uint256)", self.amount(10_000, 11_000))])
+        node.send(
+            [
+                pool.transaction(holder, "approve(address,uint256)", rebasing.address, UNLIMITED)
+                for holder in self.holders
+            ]
+        )
+        for day in range(days):
+            node.send(
+                [rebasing.transaction(holder, "wrap(uint256)", self.amount(20, 40)) for holder in self.some(HOLDERS)]
+            )
+            node.send([self.request(holder, [self.amount(0.1, 2) for _ in range(3)]) for holder in self.some(HOLDERS)])
+            # The day's last tickets wait, so the queue is never empty.
+            tail = self.tail() - self.amount(20, 40)
+            if day == 2:
+                self.day(tail, gain=-self.amount(1, 2), pending_loss=self.amount(1, 2))
+            else:
+                self.day(tail)
+            node.send([self.fulfil()], HOUR)
+            first = 3 * HOLDERS * day + 1
+            paid = range(first, first + HOLDERS, 2)
+            node.send([self.queue.transaction(self.outsider, "claim(uint256)", ticket) for ticket in paid])
+        node.mine(6 * HOUR)
+        assert self.read(pool, "locked()")[0] > 0
+        assert self.read(pool, "deficit()")[0] == 0
+        assert self.read(pool, "pending_loss()")[0] == 0
+        assert self.read(pool, "entry_rate()")[0] > ETHER
+        # Rewards withheld by the rise limit would change what a report does.
+        assert node.balance(self.execution_vault.address) == 0
+
+
+def words(data: bytes) -> tuple[int, ...]:
+    """Split returned data into 256-bit numbers."""
+    return tuple(int.from_bytes(data[i : i + 32], "big") for i in range(0, len(data), 32))
