@@ -97,7 +97,7 @@ class Protocol:
         self.queue = evm.deploy("WithdrawalQueue", self.pool)
         self.token = evm.deploy("RebasingToken", self.pool)
         self.lens = evm.deploy("Lens", self.pool, self.token)
-        for account in (STAKER, SAVER, OUTSIDER, SPENDER, OPERATOR):
+        for account in (STAKER, SAVER, OUTSIDER, SPENDER, OPERATOR, self.admin):
             evm.fund(account, 10**6 * ETHER)
 
     # --- what roles do ---
