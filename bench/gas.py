@@ -40,7 +40,8 @@ SEED = 1
 def measure() -> tuple[dict[str, Samples], dict[str, Samples], Flatness]:
     """Return samples of the operations with a bar, in the order of `BARS`, of the others, and how gas grows."""
     with Node() as node:
-        growth = flatness.measure(node, SEED + 1)
+        growth = flatness.measure(node, SEED)
+    with Node() as node:
         protocol = Protocol(node, SEED)
         found = operations.measure(protocol, operations.OPERATIONS)
         others = operations.measure(protocol, operations.OTHERS)

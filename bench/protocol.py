@@ -55,10 +55,7 @@ class Protocol:
     """The contracts, the accounts and the actions that measurements are made of."""
 
     def __init__(self, node: Node, seed: int, days: int = 6) -> None:
-        """Deploy everything and use it for some days, each with a report and a fulfilment.
-
-        The same `seed` gives the same state; two protocols on one node need two seeds.
-        """
+        """Deploy everything and use it for some days, each with a report and a fulfilment, by chance from `seed`."""
         self.node = node
         self.random = Random(seed)
         self.deployer = self.account()
@@ -78,7 +75,8 @@ class Protocol:
 
     def amount(self, least: float = 0.1, most: float = 100) -> int:
         """Random wei (or shares) between two numbers of ETH, small ones as likely as large ones."""
-        return round(ETHER * math.exp(self.random.uniform(math.log(least), math.log(most))))
+        wei = round(ETHER * math.exp(self.random.uniform(math.log(least), math.log(most))))
+        return wei ^ self.random.getrandbits(16)  # a float leaves the last bits 0, and zeros are cheap
 
     def some(self, count: int) -> list[str]:
         """Different holders."""
