@@ -19,17 +19,17 @@ points: HashMap[uint256, uint256]
 
 
 @internal
-def _append(shares: uint256, ether_: uint256) -> uint256:
+def _append(shares: uint256, ether_: uint256):
     """
-    @notice Extend the curve by `shares` (more than 0) paid with `ether_` wei; returns the new point's index.
+    @notice Extend the curve by `shares` (more than 0) paid with `ether_` wei.
     """
     head: uint256 = self.head
-    filled: uint256 = words._low(head) + shares
-    paid: uint256 = words._high(head) + ether_
+    filled: uint256 = (head & words.U96) + shares
+    paid: uint256 = ((head >> 96) & words.U96) + ether_
+    assert (filled | paid) <= words.U96, reasons.OVERFLOW
     index: uint256 = (head >> 192) + 1
-    self.head = words._with_pair(0, filled, paid) | (index << 192)
+    self.head = (index << 192) | (paid << 96) | filled
     self.points[index] = (paid << 128) | filled
-    return index
 
 
 @internal

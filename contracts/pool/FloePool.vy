@@ -240,15 +240,16 @@ def fulfil(max_assets: uint256 = max_value(uint256)) -> (uint256, uint256):
     totals: uint256 = ledger.totals
     away: uint256 = ledger.away
     exits: uint256 = ledger.exits
-    if words._time(away) > block.timestamp:
+    if away >> 192 > block.timestamp:
         reasons._refuse(reasons.FULFIL_PAUSED)
-    supply: uint256 = words._low(totals)
+    supply: uint256 = totals & words.U96
     exit_value: uint256 = ledger._exit_value(totals, away)
     if exit_value == 0:
         reasons._refuse(reasons.NO_VALUE)
 
-    eligible: uint256 = words._high(exits)
-    shares: uint256 = min(eligible, min(words._high(totals) - words._low(away), max_assets) * supply // exit_value)
+    eligible: uint256 = (exits >> 96) & words.U96
+    payable_: uint256 = min(((totals >> 96) & words.U96) - (away & words.U96), max_assets)
+    shares: uint256 = min(eligible, payable_ * supply // exit_value)
     if shares == 0:
         reasons._refuse(reasons.FULFIL_NOTHING)
     assets: uint256 = shares * exit_value // supply
@@ -256,7 +257,8 @@ def fulfil(max_assets: uint256 = max_value(uint256)) -> (uint256, uint256):
         reasons._refuse(reasons.FULFIL_TOO_LITTLE)
 
     settled_loss: uint256 = ledger._burn(totals, away, shares, assets)
-    ledger.exits = words._with_pair(exits, words._low(exits) - shares, eligible - shares)
+    # Eligible shares are waiting shares: both fields hold at least `shares`.
+    ledger.exits = unsafe_sub(exits, (shares << 96) | shares)
     log IERC20.Transfer(sender=ledger.QUEUE.address, receiver=empty(address), value=shares)
     log IFloePool.Fulfilled(shares=shares, assets=assets, settled_loss=settled_loss)
     extcall ledger.QUEUE.settle(shares, value=assets)
@@ -369,10 +371,10 @@ def pause(functions: IFloePool.Pausable, until: uint256):
 def _deposit(assets: uint256, receiver: address, min_shares: uint256) -> uint256:
     totals: uint256 = ledger.totals
     stream_word: uint256 = ledger.stream_word
-    entry_value: uint256 = words._high(totals) - stream._locked(stream_word, block.timestamp)
+    entry_value: uint256 = ((totals >> 96) & words.U96) - stream._locked(stream_word, block.timestamp)
     if entry_value == 0:
         reasons._refuse(reasons.NO_VALUE)
-    shares: uint256 = assets * words._low(totals) // entry_value
+    shares: uint256 = assets * (totals & words.U96) // entry_value
     if shares < min_shares:
         reasons._refuse(reasons.MIN_SHARES)
     ledger._enter(assets, shares, totals, stream_word, receiver)

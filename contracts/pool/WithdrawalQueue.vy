@@ -109,8 +109,7 @@ def settle(shares: uint256):
     @dev Reverts: "caller: not the pool".
     """
     assert msg.sender == POOL.address, reasons.NOT_POOL
-    point: uint256 = curve._append(shares, msg.value)
-    log IWithdrawalQueue.Filled(point=point, shares=words._low(curve.head), ether_=words._high(curve.head))
+    curve._append(shares, msg.value)
     log IWithdrawalQueue.BatchMetadataUpdate(_fromTokenId=1, _toTokenId=max_value(uint256))
 
 

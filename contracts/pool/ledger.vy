@@ -271,8 +271,8 @@ def _entry_value(totals: uint256) -> uint256:
 @internal
 @view
 def _exit_value(totals: uint256, away: uint256) -> uint256:
-    entry_value: uint256 = self._entry_value(totals)
-    return entry_value - min(words._high(away), entry_value)
+    entry_value: uint256 = ((totals >> 96) & words.U96) - stream._locked(self.stream_word, block.timestamp)
+    return entry_value - min((away >> 96) & words.U96, entry_value)
 
 
 @internal
@@ -384,10 +384,12 @@ def _enter(assets: uint256, shares: uint256, totals: uint256, stream_word: uint2
             reasons._refuse(reasons.DEPOSIT_LOSS)
         if words._time(totals) > block.timestamp:
             reasons._refuse(reasons.DEPOSIT_PAUSED)
-    held: uint256 = words._high(totals) + assets
-    if held > (stream_word >> 176) * WEI_IN_GWEI:
+    if ((totals >> 96) & words.U96) + assets > (stream_word >> 176) * WEI_IN_GWEI:
         reasons._refuse(reasons.DEPOSIT_CEILING)
-    self.totals = words._with_pair(totals, words._low(totals) + shares, held)
+    if (totals & words.U96) + shares > words.U96:
+        reasons._refuse(reasons.OVERFLOW)
+    # Neither half spills over: the ceiling is below 2**96 wei.
+    self.totals = unsafe_add(totals, (assets << 96) | shares)
     self.balances[receiver] += shares
     log IERC20.Transfer(sender=empty(address), receiver=receiver, value=shares)
     log IFloePool.Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)
@@ -401,16 +403,14 @@ def _burn(totals: uint256, away: uint256, shares: uint256, assets: uint256) -> u
             the deficit goes too.
     @return The wei of the loss that was settled.
     """
-    supply: uint256 = words._low(totals)
-    borne: uint256 = 0
-    pending_loss: uint256 = words._high(away)
-    if pending_loss == 0:
-        self.totals = words._with_pair(totals, supply - shares, words._high(totals) - assets)
-    else:
-        # A report keeps P within O, and both fall by the same here.
-        borne = pending_loss * shares // supply
-        self.away = words._with_pair(away, words._low(away) - borne, pending_loss - borne)
-        self.totals = words._with_pair(totals, supply - shares, words._high(totals) - assets - borne)
+    # Each word falls in both halves at once. Nothing borrows: shares are part of S, what leaves is part of A, and a
+    # report keeps P within O.
+    supply: uint256 = totals & words.U96
+    pending_loss: uint256 = (away >> 96) & words.U96
+    borne: uint256 = pending_loss * shares // supply
+    self.totals = unsafe_sub(totals, ((assets + borne) << 96) | shares)
+    if pending_loss > 0:
+        self.away = unsafe_sub(away, (borne << 96) | borne)
         self._flag_loss(pending_loss - borne)
     if totals & words.DEFICIT != 0:
         deficit: uint256 = words._low(self.past)
