@@ -6,8 +6,7 @@ numbers and rewards that are still streaming, so that no rounding can hide.
 
 from __future__ import annotations
 
-from collections import namedtuple
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth_account import Account as Key
 from eth_account.signers.local import LocalAccount
@@ -44,10 +43,31 @@ FEE_RECIPIENT = "0x" + "09" * 20
 BEACON = "0x" + "be" * 20
 """Stands for the beacon chain's deposit contract: takes ETH and keeps it."""
 
-Parameters = namedtuple(
-    "Parameters", "fee_bps rise_bps target_bps allowance_bps instant_fee_min instant_fee_max period stale_after"
-)
-Report = namedtuple("Report", "cl deposited_at_ref withdrawn_at_ref donated_at_ref queue_tail_at_ref pending_loss")
+
+class Parameters(NamedTuple):
+    """The pool's `Parameters`."""
+
+    fee_bps: int
+    rise_bps: int
+    target_bps: int
+    allowance_bps: int
+    instant_fee_min: int
+    instant_fee_max: int
+    period: int
+    stale_after: int
+
+
+class Report(NamedTuple):
+    """The pool's `Report`."""
+
+    cl: int
+    deposited_at_ref: int
+    withdrawn_at_ref: int
+    donated_at_ref: int
+    queue_tail_at_ref: int
+    pending_loss: int
+
+
 PARAMETERS = Parameters(
     fee_bps=1_000,
     rise_bps=1_000,

@@ -22,7 +22,8 @@ def assets_of(pool: Contract) -> int:
 
 def room(protocol: Protocol) -> int:
     """Wei that the next report may recognise."""
-    passed: int = protocol.evm.now - protocol.lens.protocol().reported_at
+    reported_at: int = protocol.lens.protocol().reported_at
+    passed = protocol.evm.now - reported_at
     return assets_of(protocol.pool) * PARAMETERS.rise_bps * passed // (10_000 * YEAR)
 
 
