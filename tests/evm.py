@@ -22,7 +22,7 @@ from typing import Any
 
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
-from pyrevm import EVM, BlockEnv, CfgEnv, Env, ExecutionResult
+from pyrevm import EVM, AccountInfo, BlockEnv, CfgEnv, Env, Log
 
 from floe import build
 
@@ -84,6 +84,7 @@ class Evm:
         self.gas_used = 0
         """Of the last transaction, the 21,000 included and refunds not taken off."""
         self.contracts: dict[str, Contract] = {}
+        self._logs: list[Log] = []
 
     # --- the world ---
 
@@ -128,6 +129,11 @@ class Evm:
             self.revm.deploy(_FORCER, b"\x61" + len(runtime).to_bytes(2) + bytes.fromhex("80600a5f395ff3") + runtime)
         )
 
+    def copy(self, contract: Contract) -> str:
+        """Put the code of a contract of another chain, its immutables included, at the same address of this one."""
+        self.revm.insert_account_info(contract.address, AccountInfo(code=contract.evm.code(contract)))
+        return contract.address
+
     def next_address(self, deployer: str = DEPLOYER, ahead: int = 0) -> str:
         """Address of the contract that `deployer` will create next, or `ahead` contracts later."""
         nonce = self.revm.basic(deployer).nonce + ahead
@@ -148,7 +154,7 @@ class Evm:
         except RuntimeError as error:
             raise RevertError(name, "__init__", _reason(error)) from None
         finally:
-            self.revm.reset_transient_storage()
+            self._end()
         return self.at(name, str(address).lower())
 
     def at(self, name: str, address: str) -> Contract:
@@ -177,24 +183,26 @@ class Evm:
             raise RevertError(contract.kind, function, _reason(error)) from None
 
     def events(self, contract: Account | None = None, name: str = "") -> list[Event]:
-        """Return the last transaction's logs, in order: of all known contracts, of one, of one name."""
-        logs = [(log.address.lower(), log) for log in self._result.logs]
+        """Return the last transaction's logs (views left no trace): of all known contracts, of one, of one name."""
+        logs = [(log.address.lower(), log) for log in self._logs]
         found = [self.contracts[address].event(log) for address, log in logs if address in self.contracts]
         wanted = address_of(contract) if contract else ""
         return [event for event in found if wanted in ("", event.address) and name in ("", event.name)]
-
-    @property
-    def _result(self) -> ExecutionResult:
-        result = self.revm.result
-        assert result is not None, "no transaction yet"
-        return result
 
     def _transact(self, sender: str, to: str, data: bytes, value: int, gas: int, static: bool = False) -> bytes:
         try:
             return bytes(self.revm.message_call(sender, to, data, value, gas, is_static=static))
         finally:
-            self.gas_used = int(self._result.gas_used)
-            self.revm.reset_transient_storage()
+            self._end(static)
+
+    def _end(self, static: bool = False) -> None:
+        """End a transaction: note what it left, a view's traces aside, and forget what lives within one."""
+        result = self.revm.result
+        assert result is not None
+        self.gas_used = int(result.gas_used)
+        if not static:
+            self._logs = result.logs
+        self.revm.reset_transient_storage()
 
 
 class Contract:
@@ -213,9 +221,7 @@ class Contract:
 
         def call(*arguments: Any, sender: Account = _ANYONE, value: int = 0, gas: int = GAS) -> Any:
             codec = codecs[len(arguments)]
-            answer = self.evm.call(
-                self, function, codec.data(arguments), sender, value, gas, static=codec.view and sender == _ANYONE
-            )
+            answer = self.evm.call(self, function, codec.data(arguments), sender, value, gas, codec.view)
             return codec.result(answer)
 
         return call
