@@ -14,8 +14,8 @@ from floe.deploy import config as configs
 from floe.deploy import execute, record, verify
 
 
-@click.command(cls=ConnectedProviderCommand)  # type: ignore[untyped-decorator]
-@network_option()
+@click.command(cls=ConnectedProviderCommand)
+@network_option()  # type: ignore[untyped-decorator]
 @click.option("--account", "alias", help="Alias of the account that deploys. On a development chain: test account 0.")
 def cli(alias: str | None) -> None:
     """Deploy, verify, and write deployments/<network>.json; run it again to go on or only to verify."""

@@ -49,7 +49,7 @@ def read(contracts: Mapping[str, Any], first_block: int, last_block: int | None 
         Event(
             contract=key,
             name=log.event_name,
-            arguments={name: _plain(value) for name, value in log.event_arguments.items()},
+            arguments={kind.name: _plain(log.event_arguments[kind.name], kind) for kind in log.abi.inputs},
             block=log.block_number,
             index=log.log_index,
             transaction=_hash(log.transaction_hash),
@@ -67,8 +67,8 @@ def _hash(value: str | bytes) -> str:
     return value if isinstance(value, str) else encode_hex(value)
 
 
-def _plain(value: Any) -> Any:
-    """Take off Ape's own kinds of integers."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    return value
+def _plain(value: Any, kind: Any) -> Any:
+    """Take off Ape's own kinds of integers; a struct becomes a dictionary."""
+    if kind.components:
+        return {part.name: _plain(item, part) for part, item in zip(kind.components, value, strict=True)}
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
