@@ -29,15 +29,12 @@ class Parameters:
     """Seconds without a report after which reports count as having stopped."""
 
     def check(self) -> None:
-        """Refuse what is out of bounds.
-
-        An instant exit never exceeds the allowance, and the allowance never the target: so a larger exit pays out
-        more although its fee is higher, and the fee can be inverted.
-        """
+        """Refuse what is out of bounds."""
         in_bounds = (
             self.fee_bps <= 2_000
             and 100 <= self.rise_bps <= 5_000
-            and self.allowance_bps <= self.target_bps <= 2_000
+            and self.target_bps <= 2_000
+            and self.allowance_bps <= 2_000
             and self.instant_fee_min <= self.instant_fee_max <= 50_000
             and 3_600 <= self.period <= 30 * DAY
             and DAY <= self.stale_after <= 30 * DAY

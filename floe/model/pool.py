@@ -30,7 +30,7 @@ from floe.model.basics import (
     word,
 )
 from floe.model.parameters import Parameters
-from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
+from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles, Signature
 from floe.model.vault import Vault
 
 if TYPE_CHECKING:
@@ -327,26 +327,39 @@ class Pool:
             return 0
         return min(self.free(), self.instant_allowance)
 
-    def _instant_fee_ppm(self, free: int, gross: int) -> int:
-        """Fee rate of taking `gross` out of `free`: rises linearly while what is left falls from target to nothing."""
+    def _instant_price_ppm(self, free: int) -> int:
+        """Fee rate of the next wei while `free` is there: rises linearly while it falls from the target to nothing."""
         p = self.parameters
-        left = max(free - gross, 0)
         target = self.target()
-        if left >= target:
+        if free >= target:
             return p.instant_fee_min
-        return p.instant_fee_max - (p.instant_fee_max - p.instant_fee_min) * left // target
+        return p.instant_fee_max - (p.instant_fee_max - p.instant_fee_min) * free // target
+
+    def _instant_fee_ppm(self, free: int, gross: int) -> int:
+        """Fee rate of taking `gross` > 0 out of `free`: the mean price along the way, the same in one piece or many.
+
+        What lies above the target goes at the least price, the rest at the mean of the prices at both its ends
+        (rounded up).
+        """
+        above = min(max(free - self.target(), 0), gross)
+        sloped = gross - above
+        start = free - above
+        ends = self._instant_price_ppm(start) + self._instant_price_ppm(max(start - sloped, 0))
+        return ceil_div(2 * above * self.parameters.instant_fee_min + sloped * ends, 2 * gross)
 
     def _instant_fee(self, gross: int) -> int:
         """Fee on taking out `gross` (rounded up)."""
-        return ceil_div(gross * self._instant_fee_ppm(self.free(), gross), PPM)
+        return ceil_div(gross * self._instant_fee_ppm(self.free(), gross), PPM) if gross else 0
 
     def _gross_of(self, assets: int) -> int:
         """Return the least gross amount of which at least `assets` is left after the fee.
 
         That is the least g with g >= ⌈assets·PPM / (PPM - rate(g))⌉. The right side never falls as g grows, so
-        climbing from below meets the least one first. Whoever needs more than `ROUNDS` steps, which a preview far
-        beyond the limits can, pays as if the buffer were empty.
+        climbing from below meets the least one first, in far fewer than `ROUNDS` steps: each is at most a twentieth of
+        the one before it.
         """
+        if assets == 0:
+            return 0
         free = self.free()
         gross = assets
         for _ in range(ROUNDS):
@@ -354,7 +367,7 @@ class Pool:
             if enough == gross:
                 return gross
             gross = enough
-        return ceil_div(assets * PPM, PPM - self.parameters.instant_fee_max)
+        raise Revert("instant: no convergence")
 
     def _leave(self, sender: Address, receiver: Address, owner: Address, shares: int, gross: int, net: int) -> None:
         """Burn `shares`, pay `net`; the fee, gross - net, stays with the holders through the stream."""
@@ -373,13 +386,15 @@ class Pool:
         self._pay(receiver, net)
 
     def _stream_more(self, amount: int) -> None:
-        """Lock `amount` more. The time left becomes the mean of both, weighted by amount (rounded up)."""
+        """Lock `amount` more. The time left moves towards a period by its part of the whole, and never down."""
         if amount == 0:
             return
         now, locked = self.chain.now, self.locked()
         rest = max(self.stream_end - now, 0)
         total = locked + amount
-        self.stream_end = now + ceil_div(locked * rest + amount * self.parameters.period, total)
+        if rest < self.parameters.period:
+            rest += amount * (self.parameters.period - rest) // total
+        self.stream_end = now + rest
         self.stream_start = now
         self.locked_at_start = total
 
@@ -396,6 +411,16 @@ class Pool:
         self.shares -= shares
 
     # --- ERC-20 ---
+
+    def approve(self, sender: Address, spender: Address, amount: int) -> bool:
+        """Let `spender` move up to `amount` shares of the caller."""
+        self._enter()
+        return self.allowances.approve(sender, spender, amount)
+
+    def permit(self, owner: Address, spender: Address, amount: int, deadline: int, signature: Signature) -> None:
+        """Let `spender` move up to `amount` shares of `owner`, who signed that. Anyone may bring it."""
+        self._enter()
+        self.allowances.permit(owner, spender, amount, deadline, signature)
 
     def transfer(self, sender: Address, receiver: Address, shares: int) -> bool:
         """Move `shares` of the caller."""
@@ -518,7 +543,9 @@ class Pool:
         gain = recognised + tips + gifts + surplus
 
         # 4, 5, 6: a loss eats locked rewards first and adds to the deficit. A gain repays the deficit without fee;
-        # the fee on the rest is paid in new shares at the price of now, and what is left after it streams.
+        # the fee on the rest is paid in new shares at the price of now, and what is left after it streams
+        # over a period, or over as long as it took to earn if that was longer: nobody gains by entering before a late
+        # report.
         deficit, fee_shares, end = self.deficit, 0, max(self.stream_end, now)
         if gain < 0:
             locked -= min(locked, -gain)
@@ -529,7 +556,7 @@ class Pool:
             fee = (gain - repaid) * self.parameters.fee_bps // BPS
             fee_shares = fee * self.shares // value if value else 0
             locked += gain - fee if fee_shares else gain
-            end = now + self.parameters.period
+            end = now + max(self.parameters.period, now - self.report_at)
         assets = self.assets + gain
         shares = self.shares + fee_shares
         if assets > U96 or shares > U96 or deficit > U96 or outside > U96 or self.withdrawn + swept > U96:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PARTLY_CLAIMED = 1 << 255
 """Flag in a ticket's word."""
 
+MAX_BATCH = 64
+"""Most tickets in one call."""
+
 SEND_GAS = 100_000
 """Most gas that a receiver of ETH may use unless he asked for it himself."""
 
@@ -113,6 +116,8 @@ class Queue:
         self._enter()
         if not shares:
             raise Revert("request: empty list")
+        if len(shares) > MAX_BATCH:
+            raise Revert(OVERFLOW)
         return self._request(sender, shares, receiver)
 
     def _request(self, sender: Address, shares: Sequence[int], receiver: Address) -> int:
@@ -176,6 +181,8 @@ class Queue:
     def claim_many(self, sender: Address, tickets: Sequence[int], hints: Sequence[int]) -> int:
         """Claim each ticket for its owner; what cannot be paid is left as it was. Returns the wei paid."""
         self._enter()
+        if max(len(tickets), len(hints)) > MAX_BATCH:
+            raise Revert(OVERFLOW)
         if hints and len(hints) != len(tickets):
             raise Revert("claim: lengths differ")
         total = 0

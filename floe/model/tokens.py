@@ -46,9 +46,10 @@ class Allowances:
     nonces: dict[Address, int] = field(default_factory=dict)
     """Permits used, by owner."""
 
-    def approve(self, owner: Address, spender: Address, amount: int) -> None:
+    def approve(self, owner: Address, spender: Address, amount: int) -> bool:
         """Let `spender` move up to `amount`."""
         self.amounts[owner, spender] = amount
+        return True
 
     def permit(self, owner: Address, spender: Address, amount: int, deadline: int, signature: Signature) -> None:
         """Approve by signature, once, until `deadline` (inclusive)."""

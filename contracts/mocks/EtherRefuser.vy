@@ -1,0 +1,37 @@
+# pragma version 0.4.3
+"""
+@title Ether refuser
+@license GNU Affero General Public License v3.0 only
+@notice An account that does not take ETH, in one of three ways; it takes no tickets either.
+"""
+from contracts.mocks import agent
+
+exports: agent.execute
+
+
+flag Way:
+    REVERT
+    BURN  # all the gas it gets
+    GORGE  # takes ETH, but only with more gas than the queue gives to who did not ask for it
+
+
+WAY: immutable(Way)
+ROUNDS: constant(uint256) = 2_000  # more than 100,000 gas
+
+
+@deploy
+def __init__(way: Way):
+    WAY = way
+
+
+@external
+@payable
+def __default__():
+    """
+    @notice Do not take ETH, or only for much gas.
+    """
+    assert WAY != Way.REVERT, "refuser: refused"
+    if WAY == Way.BURN:
+        raise UNREACHABLE
+    for i: uint256 in range(ROUNDS):
+        assert keccak256(convert(i, bytes32)) != empty(bytes32)

@@ -1,0 +1,74 @@
+# pragma version 0.4.3
+"""
+@title Reenterer
+@license GNU Affero General Public License v3.0 only
+@notice An account that, when ETH or a ticket arrives, does what it was ordered to in the same transaction, and writes
+        down how that ended. Without an order it takes both.
+"""
+from contracts.mocks import agent
+
+exports: agent.execute
+
+# The order, of one transaction.
+conduct: transient(Conduct)
+target: transient(address)
+payload: transient(Bytes[1024])
+amount: transient(uint256)
+reacting: transient(bool)
+
+# Reactions so far, and of the last one the digest of 1 (success) or 0 and the answer.
+reactions: public(uint256)
+outcome: public(bytes32)
+
+
+flag Conduct:
+    REFUSE  # revert
+    REACT  # make the call, whatever comes of it
+    INSIST  # make the call, and revert when it does
+    MISANSWER  # answer a ticket wrongly
+
+
+@external
+@payable
+def __default__():
+    """
+    @notice Take ETH, unless ordered otherwise.
+    """
+    self._behave()
+
+
+@external
+def onERC721Received(operator: address, owner: address, token: uint256, data: Bytes[1024]) -> bytes4:
+    """
+    @notice ERC-721: take a ticket, unless ordered otherwise.
+    """
+    self._behave()
+    if self.conduct == Conduct.MISANSWER:
+        return 0x00000000
+    return 0x150b7a02
+
+
+@external
+def order(conduct: Conduct, target: address, payload: Bytes[1024], amount: uint256):
+    """
+    @notice Set the order for the rest of this transaction.
+    """
+    self.conduct = conduct
+    self.target = target
+    self.payload = payload
+    self.amount = amount
+
+
+@internal
+def _behave():
+    assert self.conduct != Conduct.REFUSE, "reenterer: refused"
+    if self.reacting or self.conduct not in (Conduct.REACT | Conduct.INSIST):
+        return
+    self.reacting = True
+    success: bool = False
+    answer: Bytes[128] = b""
+    success, answer = raw_call(self.target, self.payload, value=self.amount, max_outsize=128, revert_on_failure=False)
+    assert success or self.conduct == Conduct.REACT, "reenterer: call failed"
+    self.reactions += 1
+    self.outcome = keccak256(concat(convert(success, bytes1), answer))
+    self.reacting = False

@@ -1,0 +1,1 @@
+"""Contracts and reference model, driven side by side."""

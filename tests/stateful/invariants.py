@@ -1,0 +1,218 @@
+"""What must hold whatever the model says: the invariants of the books, of access, and of being able to leave.
+
+A `Guard` looks at every action of a sequence; `finish` ends one. The numbers are those of the list of invariants.
+"""
+
+from __future__ import annotations
+
+import itertools
+from random import Random
+
+from floe.model.basics import BPS, U95, U96, YEAR, ZERO, Address
+from tests.stateful.actions import Action, perform
+from tests.stateful.world import (
+    ACTORS,
+    BURNER,
+    EXECUTION_VAULT,
+    FAUCET,
+    GORGER,
+    ORACLE,
+    OUTSIDER,
+    POOL,
+    PROTOCOL,
+    QUEUE,
+    REFUSER,
+    STAKERS,
+    TOKEN,
+    Mismatch,
+    World,
+)
+
+U40 = 2**40 - 1
+NEVER_TAKES_ETHER = frozenset((REFUSER, BURNER, GORGER, TOKEN))
+"""Owners that cannot be paid by somebody else's claim."""
+MAY_NOT_FULFIL = frozenset((None, "fulfil: paused", "fulfil: nothing to pay", "fulfil: too little", "pool: no value"))
+
+
+def demand(condition: bool, what: str) -> None:
+    """Raise Mismatch unless the condition holds."""
+    if not condition:
+        raise Mismatch(what)
+
+
+class Guard:
+    """Remembers the state before an action and judges the one after."""
+
+    def __init__(self, world: World) -> None:
+        self.w = world
+        self.queue_gifts = world.chain.ether[QUEUE] - claimable(world)
+        """ETH forced into the queue, which belongs to nobody."""
+        self.members = frozenset(world.pool.roles.members)
+        self.fee_recipient = world.pool.fee_recipient
+        self.note()
+
+    def note(self) -> None:
+        """Take the state as it is now for the one before the next action."""
+        w, pool = self.w, self.w.pool
+        self.words = w.words
+        self.entry, self.exit, self.shares, self.assets = (
+            pool.entry_value(),
+            pool.exit_value(),
+            pool.shares,
+            pool.assets,
+        )
+        self.surplus = w.chain.ether[POOL] - pool.assets + pool.outside
+
+    def step(self, action: Action) -> None:
+        """Judge the state after `action`."""
+        w, pool, name = self.w, self.w.pool, action[0]
+        if w.words == self.words and name not in ("travel", "force"):
+            if len(pool.roles.members) != len(self.members) or pool.fee_recipient != self.fee_recipient:
+                self._check_access(action)
+            return
+        if name == "force" and action[1] == QUEUE:
+            self.queue_gifts += action[2]
+        reports = name == "report" or (name == "ordered" and action[3] and action[3][0] == "report")
+        if not reports:
+            # INV-04: the rates fall in reports only.
+            demand(pool.entry_value() * self.shares >= self.entry * pool.shares, "INV-04: the entry rate fell")
+            demand(pool.exit_value() * self.shares >= self.exit * pool.shares, "INV-04: the exit rate fell")
+        elif name == "report":
+            self._check_fee()
+        # INV-03: every wei that came or went is in the books, and the books hold no wei that is not there.
+        surplus = w.chain.ether[POOL] - pool.assets + pool.outside
+        demand(surplus >= 0, "INV-03: the buffer is larger than the pool's ETH")
+        if not reports and name != "force":
+            demand(surplus == self.surplus, "INV-03: ETH moved that was not booked")
+        self._check_access(action)
+        self.note()
+
+    def _check_fee(self) -> None:
+        """INV-10: fee shares are worth at most the fee's part of the gain, at the price before it."""
+        pool = self.w.pool
+        gain, minted = max(pool.assets - self.assets, 0), pool.shares - self.shares
+        most = gain * pool.parameters.fee_bps * self.shares
+        demand(minted >= 0 and minted * self.entry * BPS <= most, "INV-10: fee above its part of the gain")
+
+    def _check_access(self, action: Action) -> None:
+        """INV-18: what only a role may change was changed by one who holds it."""
+        actors = {action[1]} if action[0] != "ordered" else {action[1], action[4][1]}
+        before, after, pool = self.words, self.w.words, self.w.pool
+
+        def changed(word: int, shift: int, mask: int = -1) -> bool:
+            return bool((before[word] ^ after[word]) >> shift & mask)
+
+        needed = {
+            "admin": changed(6, 0) or changed(1, 176) or pool.fee_recipient != self.fee_recipient,
+            "oracle": changed(7, 0) or changed(5, 96) or changed(3, 96, U40),
+            "registry": changed(5, 0, U96),
+            "pauser": changed(0, 192, U40) or changed(2, 192, U40) or changed(3, 216),
+        }
+        for role, touched in needed.items():
+            allowed = any((role, actor) in self.members for actor in actors)
+            demand(not touched or allowed, f"INV-18: changed without the role {role}")
+        self.fee_recipient = pool.fee_recipient
+        if pool.roles.members != self.members:
+            moved = {account for _, account in self.members ^ pool.roles.members}
+            allowed = any(("admin", actor) in self.members for actor in actors) or moved <= actors
+            demand(allowed, "INV-18: roles changed without the role admin")
+            self.members = frozenset(pool.roles.members)
+
+
+def claimable(w: World) -> int:
+    """Wei that all claims together would pay now."""
+    return sum(w.queue.claimable(ticket) for ticket in range(1, len(w.queue.ends)))
+
+
+def check_books(w: World, queue_gifts: int) -> None:
+    """Check all sums. The model's state equals the contracts' (`World.check_all`), so its numbers serve."""
+    pool, queue, token, ether = w.pool, w.queue, w.token, w.chain.ether
+    demand(sum(pool.balances.values()) + pool.waiting == pool.shares, "INV-01: shares are not the sum of balances")
+    demand(sum(token.shares_of.values()) == token.total_shares, "INV-01: wrapped shares are not their sum")
+    demand(pool.balances.get(TOKEN, 0) >= token.total_shares, "INV-01: wrapped shares are not backed")
+    demand(0 <= pool.outside <= pool.assets, "INV-02: more outside than there is")
+    demand(pool.buffer() <= ether[POOL], "INV-03: the buffer is larger than the pool's ETH")
+    demand(pool.locked() <= pool.assets and pool.pending_loss <= pool.outside, "INV-02: more locked than there is")
+    demand(claimable(w) + queue_gifts == ether[QUEUE], "INV-06: claims are not what was paid in")
+    points = list(zip(queue.filled_shares, queue.filled_ether, strict=True))
+    rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in itertools.pairwise(points))
+    demand(rising, "INV-08: the curve falls")
+    demand(all(a < b for a, b in zip(queue.ends, queue.ends[1:], strict=False)), "INV-08: the line falls")
+    demand(queue.tail() == queue.filled() + pool.waiting, "INV-08: the line is not filled and waiting")
+    demand(pool.eligible <= pool.waiting, "INV-08: more eligible than waiting")
+    for owner in set(queue.owners) - {ZERO}:
+        demand(queue.owners.count(owner) == queue.held.get(owner, 0), "INV-01: tickets are not counted right")
+    total = sum(w.evm.get_balance(account) for account in (*ACTORS, *PROTOCOL, FAUCET))
+    demand(total == w.total_ether, "INV-02: ETH came from nowhere")
+
+
+def finish(w: World, guard: Guard, seed: str) -> None:
+    """End a sequence: check all, go in and out, report, pay, let everybody claim, check all again."""
+    random = Random(seed)
+    w.check_all()
+    check_books(w, guard.queue_gifts)
+    _round_trip(w, random)
+    _live(w)
+    _everybody_claims(w, random)
+    w.check_all()
+    check_books(w, guard.queue_gifts)
+    left = {w.queue.owners[t] for t in range(1, len(w.queue.ends)) if w.queue.claimable(t)}
+    demand(left <= {TOKEN}, "INV-06: what was paid cannot be claimed")
+
+
+def _round_trip(w: World, random: Random) -> None:
+    """INV-05: who goes in and out at once has not more than before."""
+    pool, guest = w.pool, OUTSIDER
+    before, had = w.chain.ether[guest], pool.balances.get(guest, 0)
+    amount = random.choice((1, 2, 10**9 + 1, random.randrange(10**20), random.randrange(pool.assets // 10 + 2)))
+    if random.random() < 0.5:
+        entered = perform(w, ["deposit", guest, amount, amount, guest])
+    else:
+        entered = perform(w, ["mint", guest, pool.preview_mint(amount), amount, guest])
+    shares = pool.balances.get(guest, 0) - had
+    if entered is not None or shares == 0:
+        return
+    if random.random() < 0.5:
+        left = perform(w, ["redeem", guest, shares, guest, guest])
+    else:
+        left = perform(w, ["withdraw", guest, pool.preview_redeem(shares), guest, guest])
+    if left is None and pool.balances.get(guest, 0) == had:
+        demand(w.chain.ether[guest] <= before, "INV-05: a round trip made a profit")
+    if pool.balances.get(guest, 0) < had:
+        raise Mismatch("INV-05: a round trip took more shares than it gave")
+
+
+def _live(w: World) -> None:
+    """INV-19: a holder can ask to leave, the next honest report is taken, and anyone can make the pool pay."""
+    pool, queue = w.pool, w.queue
+    holder = next((account for account in STAKERS if pool.balances.get(account, 0)), None)
+    if holder is not None and queue.tail() < U95:
+        demand(perform(w, ["request", holder, 1, holder]) is None, "INV-19: a holder cannot ask to leave")
+    room = pool.assets * pool.parameters.rise_bps * (w.chain.now - pool.report_at) // (BPS * YEAR)
+    fits = pool.assets + room <= U96 and pool.shares * 5 <= U96 * 4
+    if ("oracle", ORACLE) in pool.roles.members and fits:
+        honest = (pool.outside, pool.deposited, pool.withdrawn, pool.donated, queue.tail(), 0)
+        demand(perform(w, ["report", ORACLE, *honest]) is None, "INV-19: an honest report is refused")
+    demand(perform(w, ["fulfil", OUTSIDER]) in MAY_NOT_FULFIL, "INV-19: fulfil is stuck")
+
+
+def _everybody_claims(w: World, random: Random) -> None:
+    """INV-06: everything that was paid can be claimed, in any order, by a stranger, to the owner."""
+    queue = w.queue
+    open_ones = [t for t in range(1, len(queue.ends)) if queue.exists(t) and queue.claimed_until(t) < queue.filled()]
+    random.shuffle(open_ones)
+    if random.random() < 0.5:
+        while open_ones:
+            perform(w, ["claim_many", OUTSIDER, open_ones[:64], []])
+            del open_ones[:64]
+        open_ones = [t for t in range(1, len(queue.ends)) if queue.claimable(t)]
+    for ticket in open_ones:
+        owner: Address = queue.owners[ticket]
+        reason = perform(w, ["claim", OUTSIDER, ticket])
+        if owner in NEVER_TAKES_ETHER:
+            demand(reason == "ether: send failed", "INV-06: paid who does not take ETH")
+            if owner != TOKEN:
+                paid = perform(w, ["claim_to", owner, ticket, EXECUTION_VAULT])
+                demand(paid is None, "INV-06: an owner cannot claim to another account")
+        else:
+            demand(reason is None, "INV-06: what was paid cannot be claimed")

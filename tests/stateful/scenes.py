@@ -1,0 +1,107 @@
+"""The states that sequences start from, each as the actions that lead there from a fresh deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from floe.model.basics import DAY, ETHER, UNLIMITED, YEAR
+from tests.stateful.actions import Action, perform
+from tests.stateful.world import (
+    ADMIN,
+    BURNER,
+    EXECUTION_VAULT,
+    GORGER,
+    OPERATOR,
+    ORACLE,
+    POOL,
+    REENTERER,
+    REFUSER,
+    REGISTRY,
+    STAKERS,
+    TOKEN,
+    Compiled,
+    World,
+)
+
+FIRST, SECOND, THIRD, FOURTH = STAKERS
+
+
+def _plain_report(w: World, gain: int, pending_loss: int = 0) -> Action:
+    pool = w.pool
+    numbers = (pool.outside + gain, pool.deposited, pool.withdrawn, pool.donated, w.queue.tail(), pending_loss)
+    return ["report", ORACLE, *numbers]
+
+
+def _do(w: World, *actions: Action) -> None:
+    for action in actions:
+        if (reason := perform(w, action)) is not None:
+            raise AssertionError(f"{action} reverts: {reason}")
+
+
+def _stakes(w: World, unit: int) -> None:
+    """Stakers of all sizes, contracts among them; approvals; most of it with validators."""
+    for account, parts in ((FIRST, 1_000), (SECOND, 317), (THIRD, 41), (FOURTH, 1), (REENTERER, 90), (ADMIN, 20)):
+        _do(w, ["deposit", account, unit * parts + parts, unit * parts + parts, account])
+    for account in (REFUSER, BURNER, GORGER):
+        _do(w, ["deposit", account, 30 * unit, 30 * unit, account])
+    for account in (FIRST, SECOND, REENTERER):
+        _do(w, ["approve", account, POOL, TOKEN, UNLIMITED], ["wrap", account, 9 * unit + 7])
+    _do(w, ["approve", FIRST, POOL, OPERATOR, UNLIMITED], ["approve", FIRST, TOKEN, OPERATOR, UNLIMITED])
+    _do(w, ["send_to_validators", REGISTRY, w.pool.stakeable()])
+
+
+def new(w: World) -> None:
+    """Nothing but the seed."""
+
+
+def warm(w: World) -> None:
+    """A rate of about 1.07, rewards under way, tickets in all states."""
+    _stakes(w, ETHER // 3 + 11)
+    _do(w, ["travel", YEAR - DAY], _plain_report(w, w.pool.assets * 73 // 1_000), ["travel", DAY])
+    _do(w, ["request", FIRST, 10 * ETHER + 1, FIRST], ["request", REENTERER, 3 * ETHER, REENTERER])
+    _do(w, ["request_many", SECOND, [ETHER, 1, 2 * ETHER], SECOND], ["request", REFUSER, ETHER, REFUSER])
+    _do(w, _plain_report(w, ETHER // 10 + 3), ["fulfil", OPERATOR, 12 * ETHER], ["travel", DAY // 3])
+    _do(w, ["send_ether", OPERATOR, ETHER // 7, EXECUTION_VAULT])
+
+
+def poor(w: World) -> None:
+    """After heavy losses, one of them not settled: a low rate and a deficit."""
+    warm(w)
+    _do(w, _plain_report(w, -(w.pool.assets * 6 // 10)), ["request", FIRST, 100 * ETHER, FIRST])
+    _do(w, ["travel", 5], _plain_report(w, 0, w.pool.outside // 7))
+
+
+def costly(w: World) -> None:
+    """After years of large gains: a share is worth some ten times what it was."""
+    _stakes(w, ETHER)
+    _do(w, ["set_parameters", ADMIN, 1_000, 5_000, 1_000, 500, 0, 50_000, 30 * DAY, 30 * DAY])
+    for _ in range(6):
+        _do(w, ["travel", YEAR], _plain_report(w, w.pool.assets * 49 // 100 + 1))
+    _do(w, ["request", FIRST, 99 * ETHER + 3, FIRST], ["travel", DAY])
+
+
+def huge(w: World) -> None:
+    """Close to all that fits in 96 bits."""
+    _stakes(w, 2**96 // 1_700)
+    _do(w, ["travel", DAY], _plain_report(w, w.pool.assets // 10_000), ["request", SECOND, 10**27, SECOND])
+
+
+def bare(w: World) -> None:
+    """No fees, no target, a short stream: everything may leave, everything may be staked."""
+    _stakes(w, ETHER)
+    _do(w, ["set_parameters", ADMIN, 0, 100, 0, 0, 0, 0, 3_600, DAY], ["travel", 60])
+    _do(w, ["deposit", THIRD, 10 * ETHER + 5, 10 * ETHER + 5, THIRD], _plain_report(w, 0))
+
+
+SCENES = {scene.__name__: scene for scene in (new, warm, poor, costly, huge, bare)}
+
+
+def worlds(artifacts: Mapping[str, Compiled]) -> dict[str, World]:
+    """Build one world for every scene, in that scene. Raises Mismatch when contracts and model differ on the way."""
+    made = {}
+    for name, scene in SCENES.items():
+        world = made[name] = World(artifacts)
+        scene(world)
+        world.check_all()
+        world.keep()
+    return made

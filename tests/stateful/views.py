@@ -1,0 +1,171 @@
+"""The views of all contracts against the model, asked at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from floe.model.basics import ZERO, Address, Revert
+from tests.stateful.choices import Choices
+from tests.stateful.world import (
+    ADDRESS_WORD,
+    GAS,
+    NAMES,
+    OUTSIDER,
+    POOL,
+    QUEUE,
+    ROLE_IDS,
+    TOKEN,
+    Mismatch,
+    World,
+    encode_answer,
+    reason_of,
+)
+
+Question = tuple[Address, str, bytes, Callable[[], Any]]
+"""Contract, signature, encoded arguments, and the model's answer."""
+
+
+def _number(address: Address) -> int:
+    return int(address, 16)
+
+
+def _of_account(c: Choices, w: World) -> list[Question]:
+    """Views of one account."""
+    account = c.pick(list(ADDRESS_WORD))
+    word, pool, queue, token = ADDRESS_WORD[account], w.pool, w.queue, w.token
+
+    def tickets_held() -> int:
+        if account == ZERO:
+            raise Revert("receiver: refused")
+        return queue.held.get(account, 0)
+
+    return [
+        (POOL, "maxDeposit(address)", word, lambda: pool.max_deposit(account)),
+        (POOL, "maxMint(address)", word, lambda: pool.max_mint(account)),
+        (POOL, "maxRedeem(address)", word, lambda: pool.max_redeem(account)),
+        (POOL, "maxWithdraw(address)", word, lambda: pool.max_withdraw(account)),
+        (POOL, "balanceOf(address)", word, lambda: pool.balance_of(account)),
+        (POOL, "nonces(address)", word, lambda: pool.allowances.nonces.get(account, 0)),
+        (QUEUE, "balanceOf(address)", word, tickets_held),
+        (TOKEN, "balanceOf(address)", word, lambda: token.balance_of(account)),
+        (TOKEN, "shares_of(address)", word, lambda: token.shares_of.get(account, 0)),
+        (TOKEN, "nonces(address)", word, lambda: token.allowances.nonces.get(account, 0)),
+    ]
+
+
+def _of_pair(c: Choices, w: World) -> list[Question]:
+    """Views of two accounts, or of a role and an account."""
+    owner, spender = c.holder(), c.pick(list(ADDRESS_WORD))
+    role = c.pick(list(ROLE_IDS))
+    words = ADDRESS_WORD[owner] + ADDRESS_WORD[spender]
+    return [
+        (POOL, "allowance(address,address)", words, lambda: w.pool.allowances.amounts.get((owner, spender), 0)),
+        (TOKEN, "allowance(address,address)", words, lambda: w.token.allowances.amounts.get((owner, spender), 0)),
+        (QUEUE, "isApprovedForAll(address,address)", words, lambda: (owner, spender) in w.queue.operators),
+        (
+            POOL,
+            "hasRole(bytes32,address)",
+            ROLE_IDS[role] + ADDRESS_WORD[spender],
+            lambda: (role, spender) in w.pool.roles.members,
+        ),
+    ]
+
+
+def _of_amount(c: Choices, w: World) -> list[Question]:
+    """Views of one number."""
+    pool = w.pool
+    amount = c.amount(c.pick((pool.assets, pool.max_withdraw(c.holder()), pool.instant_allowance, pool.free())))
+    word = amount.to_bytes(32, "big")
+    return [
+        (POOL, "convertToShares(uint256)", word, lambda: pool.convert_to_shares(amount)),
+        (POOL, "convertToAssets(uint256)", word, lambda: pool.convert_to_assets(amount)),
+        (POOL, "previewDeposit(uint256)", word, lambda: pool.convert_to_shares(amount)),
+        (POOL, "previewMint(uint256)", word, lambda: pool.preview_mint(amount)),
+        (POOL, "previewRedeem(uint256)", word, lambda: pool.preview_redeem(amount)),
+        (POOL, "previewWithdraw(uint256)", word, lambda: pool.preview_withdraw(amount)),
+    ]
+
+
+def _of_pool(_: Choices, w: World) -> list[Question]:
+    """Views of everything at once."""
+    pool, queue, token = w.pool, w.queue, w.token
+    answers: dict[tuple[Address, str], Callable[[], Any]] = {
+        (POOL, "totalAssets()"): pool.entry_value,
+        (POOL, "totalSupply()"): lambda: pool.shares,
+        (POOL, "entry_rate()"): pool.entry_rate,
+        (POOL, "exit_rate()"): pool.exit_rate,
+        (POOL, "entry_price()"): pool.entry_price,
+        (POOL, "buffer()"): pool.buffer,
+        (POOL, "stakeable()"): pool.stakeable,
+        (POOL, "locked()"): pool.locked,
+        (POOL, "pending_loss()"): lambda: pool.pending_loss,
+        (POOL, "deficit()"): lambda: pool.deficit,
+        (POOL, "outside()"): lambda: pool.outside,
+        (POOL, "eligible()"): lambda: pool.eligible,
+        (POOL, "state()"): pool.words,
+        (POOL, "fee_recipient()"): lambda: _number(pool.fee_recipient),
+        (QUEUE, "tail()"): queue.tail,
+        (QUEUE, "filled()"): queue.filled,
+        (QUEUE, "paid_in()"): lambda: queue.filled_ether[-1],
+        (QUEUE, "points()"): lambda: len(queue.filled_shares) - 1,
+        (QUEUE, "tickets()"): lambda: len(queue.ends) - 1,
+        (TOKEN, "totalSupply()"): token.total_supply,
+        (TOKEN, "total_shares()"): lambda: token.total_shares,
+    }
+    return [(contract, signature, b"", answer) for (contract, signature), answer in answers.items()]
+
+
+def _of_ticket(c: Choices, w: World) -> list[Question]:
+    """Views of one ticket or point."""
+    queue = w.queue
+    ticket = c.payable_ticket()
+
+    def existing(answer: Callable[[int], Any], known: bool = False) -> Any:
+        if not (0 < ticket < len(queue.ends) if known else queue.exists(ticket)):
+            raise Revert("ticket: does not exist")
+        return answer(ticket)
+
+    def point() -> tuple[int, int]:
+        inside = ticket < len(queue.filled_shares)
+        return (queue.filled_shares[ticket], queue.filled_ether[ticket]) if inside else (0, 0)
+
+    word = ticket.to_bytes(32, "big")
+    return [
+        (QUEUE, "claimable(uint256)", word, lambda: queue.claimable(ticket)),
+        (QUEUE, "pending(uint256)", word, lambda: queue.pending(ticket)),
+        (QUEUE, "hint(uint256)", word, lambda: queue.hint(ticket)),
+        (QUEUE, "interval(uint256)", word, lambda: existing(lambda t: (queue.ends[t - 1], queue.ends[t]), known=True)),
+        (QUEUE, "claimed_until(uint256)", word, lambda: existing(queue.claimed_until)),
+        (QUEUE, "ownerOf(uint256)", word, lambda: existing(lambda t: _number(queue.owners[t]))),
+        (QUEUE, "getApproved(uint256)", word, lambda: existing(lambda t: _number(queue.approvals.get(t, ZERO)))),
+        (QUEUE, "point(uint256)", word, point),
+    ]
+
+
+KINDS = (_of_account, _of_pair, _of_amount, _of_pool, _of_ticket)
+
+
+def ask(c: Choices) -> str:
+    """Ask one view at random and compare; returns its name. Raises Mismatch."""
+    w = c.w
+    contract, signature, arguments, answer = c.pick(c.pick(KINDS)(c, w))
+    selectors = {POOL: w.pool_selectors, QUEUE: w.queue_selectors, TOKEN: w.token_selectors}[contract]
+    expected: bytes | None = None
+    reason: str | None = None
+    try:
+        expected = encode_answer(answer())
+    except Revert as revert:
+        reason = revert.reason
+    got: bytes | None = None
+    got_reason: str | None = None
+    try:
+        got = w.evm.message_call(OUTSIDER, contract, selectors[signature] + arguments, 0, GAS, None, True)
+    except RuntimeError as error:
+        got_reason = reason_of(error)
+    w.evm.reset_transient_storage()
+    if (got, got_reason) != (expected, reason):
+        said = f"contract {got.hex() if got is not None else got_reason}"
+        wanted = f"model {expected.hex() if expected is not None else reason}"
+        raise Mismatch(f"{NAMES[contract]}.{signature} of 0x{arguments.hex()}: {said}, {wanted}")
+    return f"{NAMES[contract]}.{signature}"
