@@ -91,8 +91,6 @@ def _react():
     self.reacting = True
     success: bool = False
     answer: Bytes[320] = b""
-    success, answer = raw_call(
-        self.target, self.payload, value=self.amount, max_outsize=320, revert_on_failure=False
-    )
+    success, answer = raw_call(self.target, self.payload, value=self.amount, max_outsize=320, revert_on_failure=False)
     self.reacting = False
     log Reacted(success=success, answer=answer)
