@@ -1,0 +1,1 @@
+"""The second engine: forge drives the compiled contracts against an independent ledger in Solidity."""

@@ -1,0 +1,86 @@
+"""Put one bug into a copy of the contracts.
+
+    with seeding.seeded(seeding.by_name("fee-on-deficit")) as root:
+        artifacts = build.load_many(names, root)
+
+The committed sources are never touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from floe import build
+
+FOLDERS = ("contracts", "interfaces")
+WORK = build.ROOT / ".build" / "mutants"
+
+
+class SeedError(Exception):
+    """A bug that does not fit the sources any more: its text is not there exactly once."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A change of the sources that some check must notice."""
+
+    name: str
+    file: str
+    """Below contracts/, as in "pool/ledger.vy"."""
+    old: str
+    """Text that the file holds exactly once."""
+    new: str
+    breaks: str
+    """What it does to people."""
+
+    @property
+    def path(self) -> str:
+        """The file, relative to the root."""
+        return f"contracts/{self.file}"
+
+    def apply(self, source: str) -> str:
+        """`source` with the bug in it. Raises SeedError when the old text is not there exactly once."""
+        if (count := source.count(self.old)) != 1:
+            raise SeedError(f"{self.name}: its text stands {count} times in {self.path}, not once")
+        return source.replace(self.old, self.new)
+
+
+def by_name(name: str) -> Bug:
+    """Return the hand-chosen bug called `name`. Raises SeedError when there is none."""
+    from tests.mutants.bugs import BUGS
+
+    for bug in BUGS:
+        if bug.name == name:
+            return bug
+    raise SeedError(f"{name}: no such bug")
+
+
+@contextmanager
+def seeded(bug: Bug) -> Iterator[Path]:
+    """Root of a copy of the contracts with `bug` in it; it is deleted afterwards."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        root = Path(folder)
+        for name in FOLDERS:
+            shutil.copytree(build.ROOT / name, root / name)
+        file = root / bug.path
+        file.write_text(bug.apply(file.read_text(encoding="utf-8")), encoding="utf-8")
+        yield root
+
+
+def artifacts(bug: Bug, names: tuple[str, ...], root: Path) -> dict[str, build.Artifact]:
+    """Artifacts of the contracts called `names`, those that import the bug from `root`, the others as they are.
+
+    Raises BuildError when the bug does not compile.
+    """
+    target = (build.ROOT / bug.path).resolve()
+    made = {}
+    for name in names:
+        hit = target in build.closure_files(build.source_path(name))
+        made[name] = build.load(name, root if hit else build.ROOT)
+    return made
