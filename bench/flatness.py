@@ -32,6 +32,7 @@ HINT_ACROSS = "claim with hint of what several fulfilments paid"
 NO_HINT_ACROSS = "claim without hint of what several fulfilments paid"
 FULFIL = "fulfil"
 
+CLAIMS = 100  # samples: enough that the median search has the same depth each time
 PART = (1.05, 1.5)  # least and most ETH of a fulfilment that does not empty the queue
 BLOCK = 125  # fulfilments in a block
 BLOCKS_A_DAY = 8
@@ -138,13 +139,13 @@ def _paid_tickets(p: Protocol) -> tuple[list[_Ticket], list[_Ticket]]:
 
 
 def _spread_out(p: Protocol, tickets: Sequence[_Ticket]) -> list[_Ticket]:
-    """Up to SAMPLES tickets, from as many segments as there are."""
+    """Up to CLAIMS tickets, from as many segments as there are."""
     seen: Counter[int] = Counter()
     turns = []
     for ticket in p.random.sample(tickets, len(tickets)):
         turns.append((seen[ticket.segment], ticket))
         seen[ticket.segment] += 1
-    return [ticket for _, ticket in sorted(turns, key=itemgetter(0))[:SAMPLES]]
+    return [ticket for _, ticket in sorted(turns, key=itemgetter(0))[:CLAIMS]]
 
 
 def _claim(p: Protocol, tickets: Sequence[_Ticket], *, with_hint: bool) -> Samples:

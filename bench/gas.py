@@ -49,6 +49,7 @@ def measure() -> tuple[dict[str, Samples], dict[str, Samples], Flatness]:
     found["claim_no_hint"] = growth.by_points[NO_HINT][-1]
     for key in (flatness.HINT_ACROSS, flatness.NO_HINT_ACROSS):
         others[key] = growth.by_points[key][-1]
+    others["fulfil in part"] = growth.by_points[flatness.FULFIL][-1]
     return {row.key: found.pop(row.key) for row in BARS if row.key in found} | found, others, growth
 
 
