@@ -49,8 +49,8 @@ def __init__(pool: IFloePool, admin: address, keys: DynArray[address, 16], resum
     assert admin.is_contract, reasons.NOT_ADMIN_CONTRACT
     POOL = pool
     access_control.__init__()
-    access_control._grant_role(access_control.DEFAULT_ADMIN_ROLE, admin)
     access_control._revoke_role(access_control.DEFAULT_ADMIN_ROLE, msg.sender)
+    access_control._grant_role(access_control.DEFAULT_ADMIN_ROLE, admin)
     for key: address in keys:
         access_control._grant_role(KEY_ROLE, key)
     for resumer: address in resumers:

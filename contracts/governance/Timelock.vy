@@ -53,8 +53,11 @@ PARTIES: constant(uint256) = 255  # snekmate's bound
 @deploy
 def __init__(delay: uint256, proposers: DynArray[address, PARTIES], executors: DynArray[address, PARTIES]):
     """
-    @param delay Seconds between scheduling and execution, for ever. Reverts: "timelock: delay too short".
+    @param delay Seconds between scheduling and execution, for ever.
+    @dev A timelock that nobody can use would freeze what it administers. Reverts: "timelock: delay too short",
+         "timelock: nobody to act".
     """
     assert delay >= MIN_DELAY, reasons.DELAY_SHORT
+    assert len(proposers) > 0 and len(executors) > 0, reasons.NO_PARTIES
     access_control.__init__()
     timelock_controller.__init__(delay, proposers, executors, empty(address))

@@ -55,8 +55,8 @@ def _value(a: uint256, b: uint256, head: uint256, hint: uint256) -> uint256:
     if b == words._low(head):
         return words._high(head) - start
     if (to_word & words.U128) < b:
-        # `b` lies in a later segment: the last one that starts before `b`.
-        segment = self._segment(b - 1, segment + 1, last)
+        # `b` lies in a later segment: the last one that starts before `b`. Most tickets end soon after they start.
+        segment = self._segment_near(b - 1, segment + 1, last)
         from_word = self.points[segment - 1]
         to_word = self.points[segment]
     return self._at(b, from_word, to_word) - start
@@ -80,6 +80,24 @@ def _segment(position: uint256, first: uint256, last: uint256) -> uint256:
         else:
             low = middle + 1
     return low
+
+
+@internal
+@view
+def _segment_near(position: uint256, first: uint256, last: uint256) -> uint256:
+    """
+    @notice As `_segment`, for a position that is probably close behind `first`: looks at windows of doubling length,
+            so it reads about twice as many points as the distance has bits, however long the curve is.
+    """
+    low: uint256 = first
+    length: uint256 = 1
+    for _: uint256 in range(64):
+        high: uint256 = low + length - 1
+        if high >= last or (self.points[high] & words.U128) > position:
+            return self._segment(position, low, min(high, last))
+        low = high + 1
+        length *= 2
+    return last
 
 
 @internal

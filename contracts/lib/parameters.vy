@@ -18,6 +18,7 @@ MAX_FEE_BPS: constant(uint256) = 2_000  # a fifth of the rewards
 MAX_RISE_BPS: constant(uint256) = 5_000  # 50 % a year: far above any honest yield
 MIN_RISE_BPS: constant(uint256) = 100  # less would hold back honest rewards for ever
 MAX_TARGET_BPS: constant(uint256) = 2_000  # with more idle ETH than a fifth it would not be staking
+MAX_ALLOWANCE_BPS: constant(uint256) = 2_000  # a fifth of the assets between two reports
 MAX_INSTANT_FEE: constant(uint256) = 50_000  # ppm; 5 % is dearer than any wait
 MIN_PERIOD: constant(uint256) = 3_600  # a shorter stream would be a step
 MAX_PERIOD: constant(uint256) = 30 * 86_400  # a longer one would keep rewards from those who earned them
@@ -31,14 +32,12 @@ def _pack(p: IFloePool.Parameters) -> uint256:
     """
     @notice One word of `p`. Reverts outside the bounds: "parameter: out of bounds".
     """
-    # A single instant exit never exceeds the allowance. While that is within the target, paying the higher fee of
-    # a larger exit still pays out more, so the fee curve can be inverted.
     in_bounds: bool = (
         p.fee_bps <= MAX_FEE_BPS
         and p.rise_bps >= MIN_RISE_BPS
         and p.rise_bps <= MAX_RISE_BPS
-        and p.allowance_bps <= p.target_bps
         and p.target_bps <= MAX_TARGET_BPS
+        and p.allowance_bps <= MAX_ALLOWANCE_BPS
         and p.instant_fee_min <= p.instant_fee_max
         and p.instant_fee_max <= MAX_INSTANT_FEE
         and p.period >= MIN_PERIOD

@@ -38,15 +38,14 @@ def _restart(word: uint256, locked: uint256, now: uint256, end: uint256) -> uint
 @pure
 def _add(word: uint256, amount: uint256, now: uint256, period: uint256) -> uint256:
     """
-    @notice The stream with `amount` wei more, released over the amount-weighted mean of its own remaining
-            time and `period` (rounds up): a small amount cannot delay what is already on its way.
+    @notice The stream with `amount` wei more. Its remaining time moves towards `period` by the amount's part of the
+            whole (rounded down), and never down: dust, however often, does not delay what is already on its way.
     """
     if amount == 0:
         return word
     locked: uint256 = self._locked(word, now)
-    rest: uint256 = 0
-    if locked > 0:
-        rest = ((word >> 136) & words.U40) - now
     total: uint256 = locked + amount
-    span: uint256 = (locked * rest + amount * period + total - 1) // total
-    return self._restart(word, total, now, now + span)
+    rest: uint256 = max((word >> 136) & words.U40, now) - now
+    if rest < period:
+        rest += amount * (period - rest) // total
+    return self._restart(word, total, now, now + rest)

@@ -82,6 +82,7 @@ exports: (
     ledger.totalSupply,
 )
 exports: (
+    reporting.declare_stale,
     reporting.execution_vault,
     reporting.fee_recipient,
     reporting.receive_from_vault,
@@ -126,8 +127,8 @@ def __init__(setup: IFloePool.Setup):
     reporting.__init__(setup.withdrawal_vault, setup.execution_vault)
     allowances.__init__(name)
     access_control.__init__()
-    access_control._grant_role(access_control.DEFAULT_ADMIN_ROLE, setup.admin)
     access_control._revoke_role(access_control.DEFAULT_ADMIN_ROLE, msg.sender)
+    access_control._grant_role(access_control.DEFAULT_ADMIN_ROLE, setup.admin)
     access_control._grant_role(ORACLE_ROLE, setup.oracle)
     access_control._grant_role(REGISTRY_ROLE, setup.registry)
     access_control._grant_role(PAUSER_ROLE, setup.pauser)
@@ -265,22 +266,6 @@ def fulfil(max_assets: uint256 = max_value(uint256)) -> (uint256, uint256):
     return shares, assets
 
 
-@external
-def declare_stale():
-    """
-    @notice Without a report for `stale_after` seconds, make every exit requested so far eligible, so that the buffer
-            pays them at the last exit rate; again after every further `stale_after`. Anyone may call.
-    @dev Reverts: "report: not stale".
-    """
-    exits: uint256 = ledger.exits
-    since: uint256 = max(words._time(exits), (ledger.past >> 96) & words.U40)
-    if block.timestamp < since + parameters._unpack(ledger.live).stale_after:
-        reasons._refuse(reasons.NOT_STALE)
-    waiting: uint256 = words._low(exits)
-    ledger.exits = words._with_time(words._with_pair(exits, waiting, waiting), block.timestamp)
-    log IFloePool.DeclaredStale(eligible=waiting)
-
-
 # ---- validators and oracle ------------------------------------------------------------------------
 
 
@@ -305,7 +290,7 @@ def report(report: IFloePool.Report):
     """
     @notice Book what happened to the validators up to the report's reference slot. Oracle only.
     @dev Reverts: "access_control: account is missing role", "report: deposits ahead of pool",
-         "report: withdrawals fell", "report: donations fell", "report: tail ahead of queue",
+         "report: donations fell", "report: tail ahead of queue",
          "pool: total over 96 bits", "vault: balance too low".
     """
     access_control._check_role(ORACLE_ROLE, msg.sender)

@@ -16,6 +16,7 @@ from interfaces import IWithdrawalQueue
 
 MAX_TICKETS: constant(uint256) = 256
 BPS: constant(uint256) = 10_000
+MIN_FULFIL: constant(uint256) = 10**18  # as in the pool
 
 
 struct Protocol:
@@ -39,7 +40,8 @@ struct Protocol:
     instant_fee_ppm: uint256  # fee of a very small instant exit now
     deposit_room: uint256  # wei that may be deposited now
     reported_at: uint256
-    stale_from: uint256  # without a report, instant exits close and `declare_stale` opens then
+    stale_from: uint256  # without a report, instant exits close then
+    declare_from: uint256  # and `declare_stale` opens then
     limits: Limits
     line: Line
 
@@ -116,7 +118,7 @@ def protocol() -> Protocol:
     assets: uint256 = words._high(state[0])
     locked: uint256 = staticcall POOL.locked()
     pending_loss: uint256 = words._high(state[2])
-    exit_value: uint256 = (assets - locked) - min(pending_loss, assets - locked)
+    exit_value: uint256 = self._exit_value(state)
     buffer: uint256 = assets - words._low(state[2])
     waiting: uint256 = words._low(state[4])
     needed: uint256 = (waiting * exit_value + supply - 1) // supply
@@ -127,8 +129,12 @@ def protocol() -> Protocol:
     if pending_loss == 0 and state[3] >> 216 <= block.timestamp and block.timestamp < stale_from:
         instant_limit = min(free, (state[3] >> 136) & words.U80)
     fulfillable: uint256 = 0
-    if words._time(state[2]) <= block.timestamp:
-        fulfillable = min(words._high(state[4]) * exit_value // supply, buffer)
+    if words._time(state[2]) <= block.timestamp and exit_value > 0:
+        eligible: uint256 = words._high(state[4])
+        shares: uint256 = min(eligible, buffer * supply // exit_value)
+        fulfillable = shares * exit_value // supply
+        if shares < eligible and fulfillable < MIN_FULFIL:
+            fulfillable = 0
     return Protocol(
         entry_rate=staticcall POOL.entry_rate(),
         exit_rate=staticcall POOL.exit_rate(),
@@ -147,13 +153,13 @@ def protocol() -> Protocol:
         target=target,
         stakeable=staticcall POOL.stakeable(),
         instant_limit=instant_limit,
-        instant_fee_ppm=instant_fee._fee_ppm(
-            instant_fee.Line(fee_min=p.instant_fee_min, fee_max=p.instant_fee_max, target=target, liquidity=free),
-            0,
+        instant_fee_ppm=instant_fee._price_ppm(
+            instant_fee.Line(fee_min=p.instant_fee_min, fee_max=p.instant_fee_max, target=target, liquidity=free), free
         ),
         deposit_room=staticcall IPoolReads(POOL.address).maxDeposit(self),
         reported_at=(state[3] >> 96) & words.U40,
         stale_from=stale_from,
+        declare_from=max(stale_from, words._time(state[4]) + p.stale_after),
         limits=Limits(
             parameters=p,
             deposit_ceiling=(state[1] >> 176) * 10**9,
@@ -179,7 +185,8 @@ def tickets(numbers: DynArray[uint256, MAX_TICKETS]) -> DynArray[Ticket, MAX_TIC
     """
     @notice Many tickets by number (at most 256); one that never existed comes back empty but for its number.
     """
-    exit_rate: uint256 = staticcall POOL.exit_rate()
+    state: uint256[8] = staticcall POOL.state()
+    exit_value: uint256 = self._exit_value(state)
     filled: uint256 = staticcall QUEUE.filled()
     made: uint256 = staticcall QUEUE.tickets()
     found: DynArray[Ticket, MAX_TICKETS] = []
@@ -193,7 +200,7 @@ def tickets(numbers: DynArray[uint256, MAX_TICKETS]) -> DynArray[Ticket, MAX_TIC
             ticket.claimable = staticcall QUEUE.claimable(number)
             ticket.hint = staticcall QUEUE.hint(number)
             ticket.ahead = max(ticket.start, filled) - filled
-            ticket.value = ticket.pending * exit_rate // 10**18
+            ticket.value = ticket.pending * exit_value // words._low(state[0])
         found.append(ticket)
     return found
 
@@ -204,6 +211,8 @@ def account(owner: address) -> Account:
     """
     @notice What `owner` holds, open tickets aside.
     """
+    if owner == empty(address):
+        return empty(Account)
     shares: uint256 = staticcall POOL.balanceOf(owner)
     wrapped: uint256 = staticcall TOKEN.shares_of(owner)
     return Account(
@@ -233,3 +242,13 @@ def _owner(ticket: uint256) -> address:
     if not open:
         return empty(address)
     return convert(convert(answer, uint256), address)
+
+
+@internal
+@view
+def _exit_value(state: uint256[8]) -> uint256:
+    """
+    @notice Wei of all shares at the exit rate.
+    """
+    entry_value: uint256 = words._high(state[0]) - staticcall POOL.locked()
+    return entry_value - min(words._high(state[2]), entry_value)

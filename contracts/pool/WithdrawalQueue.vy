@@ -44,6 +44,8 @@ symbol: public(constant(String[7])) = "floEXIT"
 MAX_BATCH: constant(uint256) = 64
 # Enough for a smart wallet to take ETH, too little to make somebody else's claim expensive.
 SEND_GAS: constant(uint256) = 100_000
+# SEND_GAS * 64 / 63, and what the call itself costs.
+MIN_GAS_TO_SEND: constant(uint256) = 140_000
 # ERC-165, ERC-721, ERC-721 metadata, ERC-4906
 INTERFACES: constant(bytes4[4]) = [0x01ffc9a7, 0x80ac58cd, 0x5b5e139f, 0x49064906]
 
@@ -123,7 +125,7 @@ def claim(ticket: uint256, hint: uint256 = 0) -> uint256:
             call; `hint(ticket)` only saves gas.
     @return Wei paid.
     @dev Unless the owner calls, he gets 100,000 gas to take the ETH. Reverts: "ticket: does not exist",
-         "claim: nothing filled", "claim: wrong hint", "ether: send failed".
+         "claim: nothing filled", "claim: wrong hint", "claim: too little gas", "ether: send failed".
     """
     owner: address = ticket_book._owner(ticket)
     return self._claim(ticket, owner, owner, hint)
@@ -148,7 +150,7 @@ def claim_many(tickets: DynArray[uint256, MAX_BATCH], hints: DynArray[uint256, M
             was, and does not hold up the others.
     @param hints One for each ticket (0: none), or an empty list.
     @return Wei paid.
-    @dev Reverts: "claim: lengths differ".
+    @dev Reverts: "claim: lengths differ", "claim: too little gas".
     """
     assert len(hints) == 0 or len(hints) == len(tickets), reasons.CLAIM_LENGTHS
     head: uint256 = curve.head
@@ -356,4 +358,6 @@ def _pay(to: address, amount: uint256) -> bool:
     """
     if to == msg.sender:
         return raw_call(to, b"", value=amount, max_outsize=0, revert_on_failure=False)
+    # A call gets at most 63/64 of the gas that is left, and silently less than it was promised: nobody may starve it.
+    assert msg.gas > MIN_GAS_TO_SEND, reasons.CLAIM_GAS
     return raw_call(to, b"", value=amount, gas=SEND_GAS, max_outsize=0, revert_on_failure=False)

@@ -64,8 +64,7 @@ def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint2
          "allowance: too low", "balance: too low", "receiver: refused", "ether: send failed".
     """
     terms: Terms = self._terms()
-    gross: uint256 = shares * terms.exit_value // terms.shares
-    assets: uint256 = gross - instant_fee._fee(terms.line, gross)
+    assets: uint256 = self._net(terms, shares)
     if assets == 0:
         reasons._refuse(reasons.INSTANT_ZERO)
     if assets < min_assets:
@@ -82,8 +81,7 @@ def maxWithdraw(owner: address) -> uint256:
             stale or the instant exit is paused.
     """
     terms: Terms = self._terms()
-    gross: uint256 = self._max_redeem(terms, owner) * terms.exit_value // terms.shares
-    return gross - instant_fee._fee(terms.line, gross)
+    return self._net(terms, self._max_redeem(terms, owner))
 
 
 @external
@@ -114,9 +112,7 @@ def previewRedeem(shares: uint256) -> uint256:
     """
     @notice ERC-4626: wei that an instant exit of `shares` pays, limits aside (rounds down).
     """
-    terms: Terms = self._terms()
-    gross: uint256 = shares * terms.exit_value // terms.shares
-    return gross - instant_fee._fee(terms.line, gross)
+    return self._net(self._terms(), shares)
 
 
 @internal
@@ -153,6 +149,16 @@ def _terms() -> Terms:
 
 @internal
 @view
+def _net(terms: Terms, shares: uint256) -> uint256:
+    """
+    @notice Wei that `shares` pay after the fee (rounds down).
+    """
+    gross: uint256 = shares * terms.exit_value // terms.shares
+    return gross - instant_fee._fee(terms.line, gross)
+
+
+@internal
+@view
 def _shares_for_net(terms: Terms, assets: uint256) -> uint256:
     gross: uint256 = instant_fee._gross_for(terms.line, assets)
     return (gross * terms.shares + terms.exit_value - 1) // terms.exit_value
@@ -166,7 +172,10 @@ def _max_redeem(terms: Terms, owner: address) -> uint256:
     """
     if terms.limit == 0 or terms.exit_value == 0:
         return 0
-    return min(ledger.balances[owner], ((terms.limit + 1) * terms.shares - 1) // terms.exit_value)
+    shares: uint256 = min(ledger.balances[owner], ((terms.limit + 1) * terms.shares - 1) // terms.exit_value)
+    if self._net(terms, shares) == 0:
+        return 0
+    return shares
 
 
 @internal

@@ -323,14 +323,15 @@ def _max_deposit(receiver: address) -> uint256:
         entry_value == 0
         or totals & words.LOSSY != 0
         or words._time(totals) > block.timestamp
-        or receiver == empty(address)
-        or receiver == self
-        or receiver == QUEUE.address
+        or self._refuses(receiver)
     ):
         return 0
     ceiling: uint256 = (stream_word >> 176) * WEI_IN_GWEI
     room: uint256 = ceiling - min(words._high(totals), ceiling)
-    return min(room, (words.U96 - words._low(totals)) * entry_value // words._low(totals))
+    room = min(room, (words.U96 - words._low(totals)) * entry_value // words._low(totals))
+    if room * words._low(totals) < entry_value:
+        return 0  # too little for one share
+    return room
 
 
 # ---- shares ---------------------------------------------------------------------------------------
@@ -338,11 +339,17 @@ def _max_deposit(receiver: address) -> uint256:
 
 @internal
 @view
+def _refuses(to: address) -> bool:
+    """
+    @notice Whether shares or ETH sent there would be lost: nobody, this pool, the queue.
+    """
+    return to == empty(address) or to == self or to == QUEUE.address
+
+
+@internal
+@view
 def _check_receiver(to: address):
-    """
-    @notice Shares or ETH sent to nobody, to this pool or to the queue would be lost.
-    """
-    if to == empty(address) or to == self or to == QUEUE.address:
+    if self._refuses(to):
         reasons._refuse(reasons.RECEIVER)
 
 

@@ -34,8 +34,33 @@ def __init__(withdrawal_vault: IEtherVault, execution_vault: IEtherVault):
     """
     assert staticcall withdrawal_vault.pool() == self, reasons.PEER
     assert staticcall execution_vault.pool() == self, reasons.PEER
+    assert withdrawal_vault != execution_vault, reasons.PEER
     WITHDRAWAL_VAULT = withdrawal_vault
     EXECUTION_VAULT = execution_vault
+
+
+@external
+def declare_stale():
+    """
+    @notice Without a report for `stale_after` seconds, make every exit requested so far eligible and bring what lies
+            in the withdrawal vault into the buffer, so that exits are paid at the last exit rate; again after every
+            further `stale_after`. Anyone may call.
+    @dev Reverts: "report: not stale".
+    """
+    exits: uint256 = ledger.exits
+    since: uint256 = max(words._time(exits), (ledger.past >> 96) & words.U40)
+    if block.timestamp < since + parameters._unpack(ledger.live).stale_after:
+        reasons._refuse(reasons.NOT_STALE)
+    waiting: uint256 = words._low(exits)
+    ledger.exits = waiting | (waiting << 96) | (block.timestamp << 192)
+    # Booked as principal: out of `outside`, down to the pending loss. The next report finds out what it really was.
+    away: uint256 = ledger.away
+    swept: uint256 = min(WITHDRAWAL_VAULT.address.balance, words._low(away) - words._high(away))
+    ledger.away = unsafe_sub(away, swept)
+    ledger.flows = unsafe_add(ledger.flows, swept << 96)
+    log IFloePool.DeclaredStale(eligible=waiting, swept=swept)
+    if swept > 0:
+        extcall WITHDRAWAL_VAULT.sweep(swept)
 
 
 @external
@@ -82,33 +107,31 @@ def _report(report: IFloePool.Report):
     live: IFloePool.Parameters = parameters._unpack(ledger.live)
 
     # What may be recognised now, and what is: validators first, then tips, gifts and surplus while there is room.
-    # `left` stays at or above 0, because a loss only makes it larger.
-    left: int256 = convert(
-        assets * live.rise_bps * (block.timestamp - ((past >> 96) & words.U40)) // (ledger.BPS * YEAR), int256
-    )
+    room: uint256 = assets * live.rise_bps * (block.timestamp - ((past >> 96) & words.U40)) // (ledger.BPS * YEAR)
     surplus: uint256 = self.balance - (assets - words._low(ledger.away))
     gain: int256 = 0
     outside: uint256 = 0
     principal: uint256 = 0
-    gain, outside, principal = self._validator_result(report, left)
-    left -= gain
+    pending_loss: uint256 = 0
+    gain, outside, principal, pending_loss = self._validator_result(report, convert(room, int256))
+    room = convert(convert(room, int256) - gain, uint256)
+    tips: uint256 = min(EXECUTION_VAULT.address.balance, room)
     if report.donated_at_ref < ledger.donated:
         reasons._refuse(reasons.REPORT_DONATED)
-    tips: uint256 = min(EXECUTION_VAULT.address.balance, convert(left, uint256))
-    gifts: uint256 = min(report.donated_at_ref - ledger.donated, convert(left, uint256) - tips)
-    surplus = min(surplus, convert(left, uint256) - tips - gifts)
+    # What `declare_stale` swept may have been gifts: then they are not in the vault any more.
+    gifts: uint256 = WITHDRAWAL_VAULT.address.balance
+    gifts = min(min(gifts - min(principal, gifts), report.donated_at_ref - ledger.donated), room - tips)
+    surplus = min(surplus, room - tips - gifts)
     gain += convert(tips + gifts + surplus, int256)
 
     # Book it.
     fee: uint256 = 0
     fee_shares: uint256 = 0
     fee, fee_shares = self._book(totals, gain, live)
-    # Only what is outside can still be lost.
-    pending_loss: uint256 = min(report.pending_loss, outside)
     ledger.away = words._with_pair(ledger.away, outside, pending_loss)
     ledger._flag_loss(pending_loss)
     self._refill(words._high(ledger.totals) * live.allowance_bps // ledger.BPS)
-    ledger.flows = words._with_pair(0, words._low(ledger.flows), words._high(ledger.flows) + principal)
+    ledger.flows = unsafe_add(ledger.flows, principal << 96)  # all of it lay in the vault
     ledger.donated += gifts
     self._make_eligible(report.queue_tail_at_ref)
 
@@ -133,24 +156,28 @@ def _report(report: IFloePool.Report):
 
 @internal
 @view
-def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint256, uint256):
+def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint256, uint256, uint256):
     """
-    @notice What the validators gained or lost since the last report, as far as `room` lets it be recognised.
-    @return The recognised result, the new `outside`, and the wei to sweep as principal. ETH that was withdrawn but is
-            not recognised yet stays in the vault, so `outside` never falls below 0.
+    @notice What the validators gained or lost since the last report. While a loss is pending, what they brought goes
+            against it first: the part of those who left, which is out of `outside` already, is then not booked as a
+            gain, nor pending again for those who stay. Of what is left, only `room` is recognised.
+    @return The recognised result, the new `outside`, the wei to sweep as principal, and the loss still pending. ETH
+            that was withdrawn but is not recognised yet stays in the vault, so `outside` never falls below 0.
     """
     flows: uint256 = ledger.flows
     if report.deposited_at_ref > words._low(flows):
         reasons._refuse(reasons.REPORT_DEPOSITED)
-    if report.withdrawn_at_ref < words._high(flows):
-        reasons._refuse(reasons.REPORT_WITHDRAWN)
-    withdrawn: uint256 = report.withdrawn_at_ref - words._high(flows)
-    outside: uint256 = words._low(ledger.away)
+    outside: int256 = convert(words._low(ledger.away), int256)
+    # Below 0 when `declare_stale` swept what came after the reference slot, and is therefore still in `cl`.
+    withdrawn: int256 = convert(report.withdrawn_at_ref, int256) - convert(words._high(flows), int256)
     after: uint256 = report.cl + words._low(flows) - report.deposited_at_ref
-    gain: int256 = min(convert(after + withdrawn, int256) - convert(outside, int256), room)
-    backed: uint256 = convert(convert(outside, int256) + gain, uint256)
-    principal: uint256 = min(withdrawn, backed)
-    return gain, backed - principal, principal
+    result: int256 = convert(after, int256) + withdrawn - outside
+    covered: uint256 = min(convert(max(result, 0), uint256), report.pending_loss)
+    gain: int256 = max(min(result - convert(covered, int256), room), -outside)
+    backed: uint256 = convert(outside + gain, uint256)
+    principal: uint256 = min(convert(max(withdrawn, 0), uint256), backed)
+    # Only what is outside can still be lost.
+    return gain, backed - principal, principal, min(report.pending_loss - covered, backed - principal)
 
 
 @internal
@@ -163,30 +190,30 @@ def _book(totals: uint256, gain: int256, live: IFloePool.Parameters) -> (uint256
     supply: uint256 = words._low(totals)
     stream_word: uint256 = ledger.stream_word
     locked: uint256 = stream._locked(stream_word, now)
-    end: uint256 = max((stream_word >> 136) & words.U40, now)
     deficit: uint256 = words._low(ledger.past)
     fee: uint256 = 0
     fee_shares: uint256 = 0
     if gain < 0:
         loss: uint256 = convert(-gain, uint256)
-        locked -= min(locked, loss)
         deficit += loss
+        locked -= min(locked, loss)
+        stream_word = stream._restart(stream_word, locked, now, max((stream_word >> 136) & words.U40, now))
     else:
         gained: uint256 = convert(gain, uint256)
         repaid: uint256 = min(deficit, gained)
         deficit -= repaid
-        entry_value: uint256 = words._high(totals) - stream._locked(stream_word, now)
+        entry_value: uint256 = words._high(totals) - locked
         if entry_value > 0:
             fee = (gained - repaid) * live.fee_bps // ledger.BPS
             fee_shares = fee * supply // entry_value
         if fee_shares == 0:
             fee = 0
-        if gained > fee:
-            locked += gained - fee
-            end = now + live.period
+        # What took longer than a period to earn streams for as long: nobody gains by entering before a late report.
+        span: uint256 = max(live.period, now - ((ledger.past >> 96) & words.U40))
+        stream_word = stream._add(stream_word, gained - fee, now, span)
     assets: uint256 = convert(convert(words._high(totals), int256) + gain, uint256)
     ledger.totals = words._with_pair(totals, supply + fee_shares, assets)
-    ledger.stream_word = stream._restart(stream_word, locked, now, end)
+    ledger.stream_word = stream_word
     ledger._set_deficit(deficit)
     if fee_shares > 0:
         recipient: address = self.fee_recipient
