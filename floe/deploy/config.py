@@ -28,6 +28,7 @@ MAX_FEE_BPS = 2_000
 MAX_RISE_BPS = 5_000
 MIN_RISE_BPS = 100
 MAX_TARGET_BPS = 2_000
+MAX_ALLOWANCE_BPS = 2_000
 MAX_INSTANT_FEE = 50_000
 MIN_PERIOD = 3_600
 MAX_PERIOD = 30 * 86_400
@@ -80,7 +81,7 @@ class Parameters(_Strict):
     fee_bps: Annotated[int, Field(ge=0, le=MAX_FEE_BPS)]
     rise_bps: Annotated[int, Field(ge=MIN_RISE_BPS, le=MAX_RISE_BPS)]
     target_bps: Annotated[int, Field(ge=0, le=MAX_TARGET_BPS)]
-    allowance_bps: Annotated[int, Field(ge=0)]
+    allowance_bps: Annotated[int, Field(ge=0, le=MAX_ALLOWANCE_BPS)]
     instant_fee_min: Annotated[int, Field(ge=0)]
     instant_fee_max: Annotated[int, Field(ge=0, le=MAX_INSTANT_FEE)]
     period: Annotated[int, Field(ge=MIN_PERIOD, le=MAX_PERIOD)]
@@ -88,8 +89,6 @@ class Parameters(_Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.allowance_bps > self.target_bps:
-            raise PydanticCustomError("order", "allowance_bps must not exceed target_bps")
         if self.instant_fee_min > self.instant_fee_max:
             raise PydanticCustomError("order", "instant_fee_min must not exceed instant_fee_max")
         return self

@@ -8,6 +8,7 @@ else, it stops: what is there already can never be completed, and nothing more i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import ape
 from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import encode_hex
 
-from floe import build
 from floe.deploy import record as records
 from floe.deploy.config import Config
 from floe.deploy.plan import Step, plan
@@ -43,8 +43,8 @@ def is_development(provider: Any) -> bool:
 def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) -> Record:
     """Deploy what the record in `file` does not have yet, on the network that Ape is connected to.
 
-    `account` is an Ape account, `say` gets a line for each contract. Raises DeployError, RecordError or BuildError;
-    whatever was sent before is in the record.
+    `account` is an Ape account, `say` gets a line for each contract. Raises DeployError, RecordError or BuildError
+    (floe.build); whatever was sent before is in the record.
     """
     provider = ape.networks.active_provider
     if provider.chain_id != config.chain_id:
@@ -108,8 +108,11 @@ def _send(account: Any, step: Step, confirmations: int, provider: Any, file: Pat
             f"a transaction of {account.address} with nonce {next_nonce} waits in the mempool: "
             "wait until it is mined, then run again"
         )
+    container = getattr(ape.project, step.contract)
+    if bytes(container.contract_type.get_deployment_bytecode()) != step.artifact.initcode:
+        raise DeployError(f"the sources of {step.contract} changed while this ran: run again with sources at rest")
     contract = account.deploy(
-        getattr(ape.project, step.contract),
+        container,
         *step.arguments,
         value=step.value,
         nonce=step.nonce,
@@ -141,16 +144,15 @@ def _item(step: Step, transaction: str, block: int, provider: Any) -> Deployed:
     code = _code(provider, step.address)
     if not step.code.matches(code):
         raise DeployError(f"the code at {step.address} is not that of {step.contract}")
-    artifact = build.load(step.contract)
     return Deployed(
         address=step.address,
         transaction=transaction,
         block=block,
         nonce=step.nonce,
         value=step.value,
-        arguments=[list(one) if isinstance(one, tuple) else one for one in step.arguments],
-        source_digest=artifact.closure,
-        creation_digest=encode_hex(keccak(artifact.deploy_code(*step.arguments))),
+        arguments=json.loads(json.dumps(step.arguments)),  # lists all the way down, as they will be read
+        source_digest=step.artifact.closure,
+        creation_digest=encode_hex(keccak(step.artifact.deploy_code(*step.arguments))),
         runtime_digest=encode_hex(keccak(code)),
     )
 

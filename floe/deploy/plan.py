@@ -63,6 +63,7 @@ class Step:
     """Of the constructor; a struct is a tuple."""
     value: int
     """Wei sent along."""
+    artifact: build.Artifact
     code: Code
     """What must lie at the address afterwards."""
 
@@ -106,6 +107,7 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
             address=at[name],
             arguments=arguments[name],
             value=config.seed if name == "FloePool" else 0,
+            artifact=artifacts[name],
             code=expected_code(artifacts[name], at, config.chain_id),
         )
         for i, name in enumerate(ORDER)

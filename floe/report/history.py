@@ -80,6 +80,7 @@ class Books:
     stream: tuple[int, int, int] = (0, 0, 0)
     """Locked wei, start, end."""
     period: int = 0
+    reported_at: int = 0
     points: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     """The exit curve: cumulative shares and wei."""
     tail: int = 0
@@ -218,6 +219,7 @@ class Books:
     def _pool_deposit(self, event: Event) -> None:
         assets, shares = event.arguments["assets"], event.arguments["shares"]
         owner = _other_half(self._minted, shares)
+        self.reported_at = self.reported_at or event.time  # the seed starts the clock
         self.shares += shares
         self.assets += assets
         if owner == self.token:
@@ -232,10 +234,10 @@ class Books:
         self._burn(shares, assets)
         self.revenue.instant_fees += fee
         if fee:
-            locked, now = self.locked(event.time), event.time
-            rest = self.stream[2] - now if locked else 0
-            total = locked + fee
-            self.stream = (total, now, now + (locked * rest + fee * self.period + total - 1) // total)
+            total, now = self.locked(event.time) + fee, event.time
+            rest = max(self.stream[2], now) - now
+            rest += fee * max(self.period - rest, 0) // total
+            self.stream = (total, now, now + rest)
 
     def _pool_fulfilled(self, event: Event) -> None:
         shares, assets, settled = (event.arguments[name] for name in ("shares", "assets", "settled_loss"))
@@ -266,8 +268,9 @@ class Books:
         else:
             self.deficit -= min(self.deficit, gain)
             locked += gain - fee
-            end = now + self.period if gain > fee else end
+            end = now + max(self.period, now - self.reported_at) if gain > fee else end
         self.stream = (locked, now, end)
+        self.reported_at = now
         self.shares, self.assets, self.outside, self.pending_loss = (
             event.arguments[name] for name in ("shares", "assets", "outside", "pending_loss")
         )

@@ -1,0 +1,54 @@
+"""Accounts by role, and a parameter file for whatever chain the tests run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ape
+import pytest
+from ape.logging import LogLevel, logger
+
+from floe.deploy import config as configs
+from floe.deploy.config import Config
+
+ROLES = ("deployer", "oracle", "registry_owner", "treasury", "proposer", "guardian", "staker", "outsider")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet():
+    """Keep Ape from telling about every transaction."""
+    with logger.at_level(LogLevel.ERROR):
+        yield
+
+
+@pytest.fixture(scope="session")
+def actors() -> dict[str, Any]:
+    """Test accounts by role."""
+    return dict(zip(ROLES, ape.accounts.test_accounts[: len(ROLES)], strict=True))
+
+
+@pytest.fixture(scope="session")
+def config(actors: dict[str, Any]) -> Config:
+    """Parameters for the chain that the tests are connected to."""
+    return configs.parse(
+        {
+            **configs.load("local").model_dump(),
+            "chain_id": ape.networks.active_provider.chain_id,
+            "roles": {
+                "oracle": actors["oracle"].address,
+                "registry": actors["registry_owner"].address,
+                "fee_recipient": actors["treasury"].address,
+                "proposers": [actors["proposer"].address],
+                "executors": ["anyone"],
+                "pause_keys": [actors["guardian"].address],
+                "resumers": [actors["guardian"].address, actors["proposer"].address],
+            },
+        }
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a record goes."""
+    return tmp_path / "deployments" / "here.json"

@@ -1,0 +1,293 @@
+"""Deployment: plan, execute, verify, record; and what interrupts it. Runs on any development chain."""
+
+from __future__ import annotations
+
+import json
+
+import ape
+import pytest
+
+from floe import build
+from floe.deploy import config as configs
+from floe.deploy import execute, record, verify
+from floe.deploy.execute import DeployError, deploy
+from floe.deploy.plan import ORDER, Code, contract_address, expected_code, plan
+
+
+class InterruptionError(Exception):
+    """Stands for a crash, a lost connection, a pulled plug."""
+
+
+def stop_at(number):
+    """Return a `say` that fails at the given line: when a contract is on chain and not yet in the record."""
+    lines = []
+
+    def say(line):
+        lines.append(line)
+        if len(lines) == number:
+            raise InterruptionError
+
+    return say
+
+
+def differing(checks):
+    return [(check.contract, check.subject) for check in checks if not check.holds]
+
+
+def nonce(account):
+    return ape.networks.active_provider.web3.eth.get_transaction_count(account.address)
+
+
+def test_deploy__fresh_account__all_of_it_reads_back(actors, config, file):
+    first = nonce(actors["deployer"])
+    done = deploy(actors["deployer"], config, file)
+    checks = verify.verify(done, config)
+    assert differing(checks) == []
+    assert list(done.contracts) == list(ORDER)
+    assert [item.address for item in done.contracts.values()] == [
+        contract_address(actors["deployer"].address, first + i) for i in range(len(ORDER))
+    ]
+    assert {check.contract for check in checks} == set(ORDER)
+    assert len(checks) == 47
+
+
+def test_deploy__done__the_record_says_what_is_on_chain(actors, config, file):
+    done = deploy(actors["deployer"], config, file)
+    eth = ape.networks.active_provider.web3.eth
+    assert record.read(file) == done
+    assert done.complete
+    assert json.loads(file.read_text(encoding="utf-8"))["config"] == config.model_dump()
+    for name, item in done.contracts.items():
+        receipt = eth.get_transaction_receipt(item.transaction)
+        assert (receipt["contractAddress"], receipt["blockNumber"]) == (item.address, item.block)
+        sent = eth.get_transaction(item.transaction)
+        assert (sent["nonce"], sent["value"]) == (item.nonce, item.value)
+        arguments = [tuple(one) if name == "FloePool" else one for one in item.arguments]
+        assert bytes(sent["input"]) == build.load(name).deploy_code(*arguments)
+
+
+def test_deploy__done_already__sends_nothing(actors, config, file):
+    done = deploy(actors["deployer"], config, file)
+    before = nonce(actors["deployer"])
+    assert deploy(actors["deployer"], config, file) == done
+    assert nonce(actors["deployer"]) == before
+
+
+@pytest.mark.parametrize("line", range(1, len(ORDER) + 1))
+def test_deploy__stopped_before_the_record_knew__goes_on(actors, config, file, line):
+    first = nonce(actors["deployer"])
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(line))
+    assert nonce(actors["deployer"]) == first + line
+    done = deploy(actors["deployer"], config, file)
+    # The first contract alone leaves no record: then everything starts again, one nonce later.
+    assert done.first_nonce == (first + 1 if line == 1 else first)
+    assert nonce(actors["deployer"]) == done.first_nonce + len(ORDER)
+    assert differing(verify.verify(done, config)) == []
+    eth = ape.networks.active_provider.web3.eth
+    for item in done.contracts.values():
+        assert eth.get_transaction_receipt(item.transaction)["contractAddress"] == item.address
+
+
+def test_deploy__stopped_again_and_again__goes_on_every_time(actors, config, file):
+    first = nonce(actors["deployer"])
+    deploy_one_more = stop_at(2)
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, deploy_one_more)
+    for line in range(3, len(ORDER) + 1):
+        with pytest.raises(InterruptionError):
+            deploy(actors["deployer"], config, file, stop_at(line))
+    done = deploy(actors["deployer"], config, file)
+    assert nonce(actors["deployer"]) == first + len(ORDER)
+    assert differing(verify.verify(done, config)) == []
+
+
+@pytest.mark.parametrize("line", [2, 4, 5])
+def test_deploy__nonce_used_for_something_else__stops_for_good(actors, config, file, line):
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(line))
+    kept = file.read_text(encoding="utf-8")
+    actors["deployer"].transfer(actors["outsider"], 1)
+    before = nonce(actors["deployer"])
+    for _ in range(2):
+        with pytest.raises(DeployError, match=f"planned for {ORDER[line]} at .* can never be completed"):
+            deploy(actors["deployer"], config, file)
+    assert nonce(actors["deployer"]) == before
+    # Only what was there already has been added.
+    assert len(json.loads(file.read_text(encoding="utf-8"))["contracts"]) == line >= len(json.loads(kept)["contracts"])
+
+
+def test_deploy__transaction_in_the_mempool__sends_nothing(actors, config, file):
+    provider = ape.networks.active_provider
+    provider.make_request("evm_setAutomine", [False])
+    try:
+        transaction = {"from": actors["deployer"].address, "to": actors["outsider"].address, "value": "0x1"}
+        provider.make_request("eth_sendTransaction", [transaction])
+        with pytest.raises(DeployError, match="waits in the mempool"):
+            deploy(actors["deployer"], config, file)
+        assert nonce(actors["deployer"]) + 1 == provider.web3.eth.get_transaction_count(
+            actors["deployer"].address, "pending"
+        )
+    finally:
+        provider.mine(1)
+        provider.make_request("evm_setAutomine", [True])
+    assert not file.exists()
+    assert deploy(actors["deployer"], config, file).complete
+
+
+def test_deploy__chain_went_back__waits(actors, config, file):
+    chain = ape.chain
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(3))
+    snapshot = chain.snapshot()
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(6))
+    chain.restore(snapshot)
+    # The record knows contracts that the chain has forgotten.
+    with pytest.raises(DeployError, match="is not what the sources compile to"):
+        deploy(actors["deployer"], config, file)
+
+
+def test_deploy__other_parameters__refused(actors, config, file):
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(3))
+    other = configs.parse({**config.model_dump(), "seed": config.seed + 1})
+    with pytest.raises(DeployError, match="the parameters differ"):
+        deploy(actors["deployer"], other, file)
+
+
+def test_deploy__other_account__refused(actors, config, file):
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(3))
+    with pytest.raises(DeployError, match="only that account can go on"):
+        deploy(actors["outsider"], config, file)
+
+
+def test_deploy__parameters_of_another_chain__refused(actors, config, file):
+    other = configs.parse({**config.model_dump(), "chain_id": config.chain_id + 1})
+    with pytest.raises(DeployError, match="is for chain"):
+        deploy(actors["deployer"], other, file)
+    assert not file.exists()
+
+
+def test_deploy__record_of_a_chain_that_is_gone__starts_again(actors, config, file):
+    done = deploy(actors["deployer"], config, file)
+    record.write(done.model_copy(update={"genesis": "0x" + "00" * 32}), file)
+    again = deploy(actors["deployer"], config, file)
+    assert again.first_nonce == done.first_nonce + len(ORDER)
+
+
+def test_deploy__record_of_another_public_chain__refused(actors, config, file, monkeypatch):
+    done = deploy(actors["deployer"], config, file)
+    record.write(done.model_copy(update={"genesis": "0x" + "00" * 32}), file)
+    monkeypatch.setattr(execute, "is_development", lambda _: False)
+    with pytest.raises(DeployError, match="is not on this chain"):
+        deploy(actors["deployer"], config, file)
+
+
+def test_deploy__damaged_record__says_which(actors, config, file):
+    file.parent.mkdir()
+    file.write_text('{"format": 2}', encoding="utf-8")
+    with pytest.raises(record.RecordError, match=r"here\.json: not a deployment record"):
+        deploy(actors["deployer"], config, file)
+
+
+def test_record__contract_not_there_yet__says_what_to_do(actors, config, file):
+    with pytest.raises(InterruptionError):
+        deploy(actors["deployer"], config, file, stop_at(3))
+    partial = record.read(file)
+    assert partial is not None
+    assert not partial.complete
+    with pytest.raises(record.RecordError, match="Lens is not deployed"):
+        partial.address("Lens")
+
+
+def test_deploy__sources_changed_meanwhile__sends_nothing(actors, config, file, monkeypatch):
+    class Stale:
+        Timelock = ape.project.ExecutionVault
+
+    monkeypatch.setattr(ape, "project", Stale)
+    before = nonce(actors["deployer"])
+    with pytest.raises(DeployError, match="sources of Timelock changed"):
+        deploy(actors["deployer"], config, file)
+    assert nonce(actors["deployer"]) == before
+
+
+# --- verify sees what is wrong ---
+
+
+@pytest.fixture(scope="module")
+def done(actors, config, tmp_path_factory):
+    return deploy(actors["deployer"], config, tmp_path_factory.mktemp("deployed") / "here.json")
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_verify__one_byte_of_code_differs__seen(done, config, name):
+    provider = ape.networks.active_provider
+    address = done.contracts[name].address
+    code = bytearray(provider.web3.eth.get_code(address))
+    # The last byte is an immutable's, but for the timelock, which has none.
+    code[-1] ^= 1
+    provider.make_request("anvil_setCode", [address, "0x" + code.hex()])
+    assert differing(verify.verify(done, config)) == [(name, "code and immutables")]
+
+
+def test_verify__chain_has_other_values__every_one_seen(done, config, actors):
+    content = config.model_dump()
+    outsider = actors["outsider"].address
+    content["roles"] = {
+        name: [outsider] if isinstance(old, list) else outsider for name, old in content["roles"].items()
+    }
+    content["parameters"] = {name: value + 1 for name, value in content["parameters"].items()}
+    for name in ("seed", "deposit_ceiling_gwei", "timelock_delay"):
+        content[name] += 1
+    assert sorted(differing(verify.verify(done, configs.parse(content)))) == sorted(
+        [
+            ("FloePool", "ORACLE_ROLE"),
+            ("FloePool", "REGISTRY_ROLE"),
+            ("FloePool", "fee recipient"),
+            ("FloePool", "seed, nobody's shares"),
+            ("FloePool", "deposit ceiling, Gwei"),
+            *(("FloePool", name) for name in configs.Parameters.model_fields),
+            ("Pauser", "KEY_ROLE"),
+            ("Pauser", "RESUME_ROLE"),
+            ("Timelock", "PROPOSER_ROLE"),
+            ("Timelock", "CANCELLER_ROLE"),
+            ("Timelock", "EXECUTOR_ROLE"),
+            ("Timelock", "delay, seconds"),
+        ]
+    )
+
+
+def test_verify__role_given_to_one_more__seen(done, config, actors):
+    provider = ape.networks.active_provider
+    pool, timelock = (verify.contracts(done)[name] for name in ("FloePool", "Timelock"))
+    provider.set_balance(timelock.address, 10**18)
+    admin = ape.accounts[timelock.address]
+    for role in (pool.ORACLE_ROLE(), b"\x01" * 32):
+        pool.grantRole(role, actors["outsider"], sender=admin)
+    assert differing(verify.verify(done, config)) == [
+        ("FloePool", "unknown role 0x" + "01" * 32),
+        ("FloePool", "ORACLE_ROLE"),
+    ]
+
+
+# --- the plan ---
+
+
+def test_plan__an_immutable_that_is_not_known__refused(config, actors):
+    steps = plan(config, actors["deployer"].address, 0)
+    at = {step.contract: step.address for step in steps}
+    artifact = build.load("WithdrawalQueue")
+    layout = {**artifact.layout, "code_layout": {"NEW": {"type": "address", "offset": 0, "length": 32}}}
+    unknown = build.Artifact(**{**vars(artifact), "layout": layout})
+    with pytest.raises(build.BuildError, match="does not know the immutable NEW"):
+        expected_code(unknown, at, config.chain_id)
+
+
+def test_code__only_free_places_may_differ():
+    code = Code(b"abcd", (range(1, 3),))
+    assert code.matches(b"axyd")
+    assert not code.matches(b"xbcd")
+    assert not code.matches(b"abcx")
+    assert not code.matches(b"abcde")

@@ -1,0 +1,177 @@
+"""Parameter files: what is accepted is what the contracts accept, and a mistake is named."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from floe.build import ROOT
+from floe.deploy import config
+from floe.deploy.config import ConfigError
+
+DEPLOYER = "0x" + "11" * 20
+SOMEBODY = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
+
+SOURCES = {
+    "contracts/lib/parameters.vy": (
+        "MAX_FEE_BPS",
+        "MAX_RISE_BPS",
+        "MIN_RISE_BPS",
+        "MAX_TARGET_BPS",
+        "MAX_ALLOWANCE_BPS",
+        "MAX_INSTANT_FEE",
+        "MIN_PERIOD",
+        "MAX_PERIOD",
+        "MIN_STALE_AFTER",
+        "MAX_STALE_AFTER",
+    ),
+    "contracts/pool/FloePool.vy": ("MIN_SEED", "MAX_CEILING_GWEI"),
+    "contracts/governance/Timelock.vy": ("MIN_DELAY",),
+}
+
+
+def local(**changes: Any) -> dict[str, Any]:
+    """Return the content of a good parameter file; `changes` are by dotted name, with "__" for the dot."""
+    content = config.load("local").model_dump()
+    for name, value in changes.items():
+        *path, last = name.split("__")
+        place = content
+        for part in path:
+            place = place[part]
+        place[last] = value
+    return content
+
+
+def constants(file: str) -> dict[str, int]:
+    """Return all integer constants of a Vyper source."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    found = re.findall(r"^(\w+): (?:public\()?constant\(uint256\)\)? = ([0-9_ */+-]+)", text, re.MULTILINE)
+    return {name: int(eval(expression, {})) for name, expression in found}
+
+
+@pytest.mark.parametrize("file", SOURCES)
+def test_bounds__as_in_the_contract__equal(file):
+    source = constants(file)
+    assert {name: getattr(config, name) for name in SOURCES[file]} == {name: source[name] for name in SOURCES[file]}
+
+
+def test_bounds__of_the_parameters__none_forgotten():
+    source = constants("contracts/lib/parameters.vy")
+    assert {name for name in source if name.startswith(("MIN_", "MAX_"))} == set(SOURCES["contracts/lib/parameters.vy"])
+
+
+def test_parameters__order__that_of_the_struct():
+    text = (ROOT / "interfaces/IFloePool.vyi").read_text(encoding="utf-8")
+    body = text.split("struct Parameters:")[1].split("\n\n")[0]
+    assert list(config.Parameters.model_fields) == re.findall(r"^    (\w+): uint256", body, re.MULTILINE)
+
+
+@pytest.mark.parametrize("network", sorted(path.stem for path in config.FOLDER.glob("*.yaml")))
+def test_load__every_committed_file__good_once_roles_are_named(network):
+    content = yaml.safe_load((config.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
+    content["roles"] = {
+        name: [SOMEBODY] if isinstance(value, list) else SOMEBODY for name, value in local()["roles"].items()
+    }
+    assert config.parse(content).chain_id == {"local": 31337, "hoodi": 560048, "mainnet": 1}[network]
+
+
+def test_load__mainnet_as_committed__asks_for_every_role():
+    with pytest.raises(ConfigError) as caught:
+        config.load("mainnet")
+    for role in ("oracle", "registry", "fee_recipient", "proposers"):
+        assert f"config/mainnet.yaml: roles.{role}:" in str(caught.value)
+
+
+def test_load__fork__takes_the_file_of_what_it_forks():
+    assert config.load("hoodi-fork") == config.load("hoodi")
+
+
+def test_load__no_file__names_those_there_are(tmp_path):
+    (tmp_path / "here.yaml").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"no such file \(there are: here\)"):
+        config.load("there", tmp_path)
+
+
+def test_load__not_yaml__says_so(tmp_path):
+    (tmp_path / "bad.yaml").write_text("a: [1", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not YAML"):
+        config.load("bad", tmp_path)
+
+
+EDGES = {
+    "seed": (config.MIN_SEED, 10**18),
+    "deposit_ceiling_gwei": (0, config.MAX_CEILING_GWEI),
+    "timelock_delay": (config.MIN_DELAY, 365 * 86_400),
+    "confirmations": (0, 64),
+    "parameters__fee_bps": (0, config.MAX_FEE_BPS),
+    "parameters__rise_bps": (config.MIN_RISE_BPS, config.MAX_RISE_BPS),
+    "parameters__target_bps": (0, config.MAX_TARGET_BPS),
+    "parameters__allowance_bps": (0, config.MAX_ALLOWANCE_BPS),
+    "parameters__instant_fee_min": (0, 30_000),
+    "parameters__instant_fee_max": (1_000, config.MAX_INSTANT_FEE),
+    "parameters__period": (config.MIN_PERIOD, config.MAX_PERIOD),
+    "parameters__stale_after": (config.MIN_STALE_AFTER, config.MAX_STALE_AFTER),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_parse__at_the_edges__accepted_and_beyond_refused(name):
+    low, high = EDGES[name]
+    for good in (low, high):
+        config.parse(local(**{name: good}))
+    for bad in (low - 1, high + 1):
+        with pytest.raises(ConfigError, match=name.split("__")[-1]):
+            config.parse(local(**{name: bad}))
+
+
+@pytest.mark.parametrize("bad", [1.5, "1000", True, None])
+def test_parse__no_whole_number__refused(bad):
+    with pytest.raises(ConfigError, match=r"parameters\.fee_bps"):
+        config.parse(local(parameters__fee_bps=bad))
+
+
+@pytest.mark.parametrize(
+    ("account", "problem"),
+    [
+        (None, "name the account"),
+        ("0x1234", "not an address"),
+        ("anyone", "not an address"),
+        (0xD8DA6BF26964AF9D7EED9E03E53415D37AA96045, "quotes"),
+        (SOMEBODY.replace("d8dA", "D8dA"), "checksum"),
+        ("0x" + "00" * 20, "zero address"),
+    ],
+)
+def test_parse__role_that_is_no_account__refused(account, problem):
+    with pytest.raises(ConfigError, match=rf"roles\.oracle: .*{problem}"):
+        config.parse(local(roles__oracle=account))
+
+
+def test_parse__unknown_and_missing_names__both_named():
+    content = local(roles__pauser=SOMEBODY)
+    del content["seed"]
+    with pytest.raises(ConfigError) as caught:
+        config.parse(content, "file")
+    assert str(caught.value).splitlines() == [
+        "file: seed: Field required",
+        "file: roles.pauser: Extra inputs are not permitted",
+    ]
+
+
+def test_parse__deployer_on_mainnet__may_hold_no_role():
+    with pytest.raises(ConfigError, match="on mainnet the deployer may hold no role: oracle, registry"):
+        config.parse(local(chain_id=1))
+
+
+def test_roles__resolved__words_become_addresses():
+    roles = config.load("local").roles.resolved(DEPLOYER)
+    assert (roles.oracle, roles.proposers, roles.executors) == (DEPLOYER, [DEPLOYER], [config.ZERO_ADDRESS])
+
+
+def test_digest__any_value_changed__differs():
+    base = config.load("local")
+    assert base.digest() == config.parse(local()).digest()
+    changed = [config.parse(local(**{name: high - 1})).digest() for name, (_, high) in EDGES.items()]
+    assert len({base.digest(), *changed}) == len(EDGES) + 1
