@@ -25,6 +25,16 @@ contract Handler is World {
         uint256 net;
     }
 
+    /// What a report does, from the ledger.
+    struct Result {
+        int256 gain; // all of it
+        uint256 outside;
+        uint256 swept; // principal
+        uint256 tips;
+        uint256 gifts;
+        uint256 pending;
+    }
+
     struct Claim {
         uint256 id;
         uint256 hint;
@@ -96,11 +106,11 @@ contract Handler is World {
         Terms memory t = terms();
         e.gross = e.burnt * t.value / g.shares;
         e.net = e.gross - fee(t, e.gross);
-        // ERC-4626: what `maxRedeem` names can be redeemed, unless it is worth nothing.
-        require(by % 5 != 0 || (e.gross <= t.limit && e.burnt <= shares[e.owner]), "maxRedeem names too much");
+        // ERC-4626: what `maxRedeem` names can be redeemed.
+        bool most = by % 5 == 0 && e.burnt > 0;
+        require(!most || (e.gross <= t.limit && e.burnt <= shares[e.owner] && e.net > 0), "maxRedeem names too much");
         uint256 min = by % 11 == 0 ? e.net + 1 : e.net;
-        Paid memory paid =
-            pay(e.from, address(pool), e.to, abi.encodeCall(IPool.redeem, (e.burnt, e.to, e.owner, min)));
+        Paid memory paid = pay(e.from, address(pool), e.to, abi.encodeCall(IPool.redeem, (e.burnt, e.to, e.owner, min)));
         agree(mayLeave(t, e) && min == e.net, paid.ok, "redeem");
         require(paid.ether_ == e.net && paid.returned == e.net, "redeem: paid");
         leaveNow(e);
@@ -118,8 +128,7 @@ contract Handler is World {
         // ERC-4626: what `maxWithdraw` names can be withdrawn.
         require(!most || (e.gross <= t.limit && e.burnt <= shares[e.owner]), "maxWithdraw names too much");
         uint256 max = by % 11 == 0 && e.burnt > 0 ? e.burnt - 1 : e.burnt;
-        Paid memory paid =
-            pay(e.from, address(pool), e.to, abi.encodeCall(IPool.withdraw, (e.net, e.to, e.owner, max)));
+        Paid memory paid = pay(e.from, address(pool), e.to, abi.encodeCall(IPool.withdraw, (e.net, e.to, e.owner, max)));
         agree(mayLeave(t, e) && max == e.burnt, paid.ok, "withdraw");
         require(paid.ether_ == e.net && paid.returned == e.burnt, "withdraw: paid");
         // One share less does not pay for it.
@@ -171,13 +180,7 @@ contract Handler is World {
 
     function leaveNow(Exit memory e) internal {
         spend(e.owner, e.from, e.burnt);
-        uint256 locked = lockedNow();
-        uint256 kept = e.gross - e.net;
-        if (kept > 0) {
-            uint256 rest = g.end > block.timestamp ? g.end - block.timestamp : 0;
-            if (rest < p.period) rest += (p.period - rest) * kept / (locked + kept);
-            restart(locked + kept, block.timestamp + rest);
-        }
+        stream(e.gross - e.net, p.period);
         g.deficit -= g.deficit * e.burnt / g.shares;
         (g.shares, g.assets, g.allowance) = (g.shares - e.burnt, g.assets - e.net, g.allowance - e.gross);
         shares[e.owner] -= e.burnt;
@@ -566,28 +569,42 @@ contract Handler is World {
 
     /// Predict and make the report.
     function bookReport(uint256 pending) internal returns (bool loss, uint256 cost) {
-        uint256 room = g.assets * p.riseBps * (block.timestamp - g.reportAt) / (BPS * YEAR);
-        uint256 credited = sight.withdrawn - g.withdrawn;
-        uint256 alive = sight.cl + g.deposited - sight.deposited;
-        // The whole gain, from the conservation of ETH: what backs the shares against what the books say.
-        int256 gain = int256(alive + credited + sight.donated + executionVault.balance + address(pool).balance);
-        gain = lesser(gain - int256(g.donated + g.assets), room);
-
-        int256 ours = lesser(int256(alive + credited) - int256(g.outside), room);
-        uint256 left = uint256(int256(room) - ours);
-        uint256 tips = least(executionVault.balance, left);
-        uint256 taken = least(sight.donated - g.donated, left - tips);
-        uint256 backed = uint256(int256(g.outside) + ours);
-        uint256 swept = least(credited, backed);
-        send(pending, swept + taken + tips);
-
-        (g.outside, g.withdrawn, g.donated) = (backed - swept, g.withdrawn + swept, g.donated + taken);
-        loss = gain < 0;
-        cost = loss ? bookLoss(uint256(-gain)) : bookGain(uint256(gain));
-        g.pending = least(pending, g.outside);
+        Result memory r = result(pending);
+        send(pending, r.swept + r.gifts + r.tips);
+        (g.outside, g.withdrawn) = (r.outside, g.withdrawn + r.swept);
+        g.donated += r.gifts;
+        loss = r.gain < 0;
+        cost = loss ? bookLoss(uint256(-r.gain)) : bookGain(uint256(r.gain));
+        g.pending = r.pending;
         g.reportAt = block.timestamp;
         g.allowance = least(g.assets * p.allowanceBps / BPS, 2 ** 80 - 1);
         if (sight.tail > filledNow() + g.eligible) g.eligible = sight.tail - filledNow();
+    }
+
+    function result(uint256 pending) internal view returns (Result memory r) {
+        uint256 room = g.assets * p.riseBps * (block.timestamp - g.reportAt) / (BPS * YEAR);
+        // What a stale oracle let through may not have reached the reference slot: then this is below 0.
+        int256 credited = int256(sight.withdrawn) - int256(g.withdrawn);
+        int256 outcome = int256(sight.cl + g.deposited - sight.deposited) + credited - int256(g.outside);
+        uint256 covered = least(pending, outcome > 0 ? uint256(outcome) : 0);
+        r.gain = lesser(outcome - int256(covered), room);
+        bool wiped = r.gain < -int256(g.outside);
+        if (wiped) r.gain = -int256(g.outside);
+        uint256 backed = uint256(int256(g.outside) + r.gain);
+        r.swept = least(credited > 0 ? uint256(credited) : 0, backed);
+        r.outside = backed - r.swept;
+        r.pending = least(pending - covered, r.outside);
+
+        uint256 left = uint256(int256(room) - r.gain);
+        r.tips = least(executionVault.balance, left);
+        uint256 there = least(withdrawalVault.balance - r.swept, sight.donated - g.donated);
+        r.gifts = least(there, left - r.tips);
+        uint256 surplus = least(address(pool).balance - bufferNow(), left - r.tips - r.gifts);
+        r.gain += int256(r.tips + r.gifts + surplus);
+        // The same from the conservation of ETH: what backs the shares, less what the books say.
+        int256 backing = outcome + int256(g.outside + there + executionVault.balance + address(pool).balance);
+        int256 gain = lesser(backing - int256(g.assets + covered), room);
+        require(wiped || gain == r.gain, "INV-02 a report that does not conserve ETH");
     }
 
     function send(uint256 pending, uint256 swept) internal {
@@ -606,7 +623,9 @@ contract Handler is World {
         uint256 locked = lockedNow();
         g.deficit += loss;
         g.assets -= loss;
-        restart(locked - least(locked, loss), g.end > block.timestamp ? g.end : block.timestamp);
+        g.locked = locked - least(locked, loss);
+        if (g.end < block.timestamp) g.end = block.timestamp;
+        g.start = block.timestamp;
         return 0;
     }
 
@@ -617,25 +636,32 @@ contract Handler is World {
         cost = (gain - repaid) * p.feeBps / BPS;
         uint256 minted = value == 0 ? 0 : cost * g.shares / value;
         if (minted == 0) cost = 0;
-        uint256 locked = lockedNow() + gain - cost;
-        uint256 end = g.end > block.timestamp ? g.end : block.timestamp;
         // What took longer than a period to earn streams for as long.
         uint256 earning = block.timestamp - g.reportAt;
-        if (gain > cost) end = block.timestamp + (earning > p.period ? earning : p.period);
+        stream(gain - cost, earning > p.period ? earning : p.period);
         (g.assets, g.shares) = (g.assets + gain, g.shares + minted);
         shares[feeRecipient] += minted;
-        restart(locked, end);
     }
 
-    function restart(uint256 locked, uint256 end) internal {
-        (g.locked, g.start, g.end) = (locked, block.timestamp, end);
+    /// Lock `amount` more, for up to `span`: as much later as its part of the whole says.
+    function stream(uint256 amount, uint256 span) internal {
+        if (amount == 0) return;
+        uint256 locked = lockedNow();
+        uint256 rest = g.end > block.timestamp ? g.end - block.timestamp : 0;
+        if (rest < span) rest += (span - rest) * amount / (locked + amount);
+        (g.locked, g.start, g.end) = (locked + amount, block.timestamp, block.timestamp + rest);
     }
 
     function declareStale() external step {
         uint256 since = g.reportAt > g.staleAt ? g.reportAt : g.staleAt;
+        // What lies in the withdrawal vault comes into the buffer, whatever it is; the next report finds out.
+        uint256 swept = least(withdrawalVault.balance, g.outside - g.pending);
+        uint256 had = address(pool).balance;
         (bool done,) = call(OUTSIDER, address(pool), 0, abi.encodeCall(IPool.declare_stale, ()));
         agree(block.timestamp >= since + p.staleAfter, done, "declare_stale");
+        equal(address(pool).balance - had, swept, "declare_stale: swept");
         (g.eligible, g.staleAt) = (g.waiting, block.timestamp);
+        (g.outside, g.withdrawn) = (g.outside - swept, g.withdrawn + swept);
     }
 
     // ---- admin, pauser, intruder ---------------------------------------------------------------------
@@ -700,7 +726,8 @@ contract Handler is World {
             abi.encodeCall(IVault.sweep, (amount))
         ];
         uint256 i = which % calls.length;
-        address target = i < 9 ? address(pool) : i == 9 ? address(queue) : which % 2 == 0 ? withdrawalVault : executionVault;
+        address target =
+            i < 9 ? address(pool) : i == 9 ? address(queue) : which % 2 == 0 ? withdrawalVault : executionVault;
         (bool done,) = call(actor(who), target, 0, calls[i]);
         require(!done, "INV-18 an intruder got through");
     }
@@ -819,7 +846,12 @@ contract Handler is World {
         for (uint256 i = 0; i < count; i++) {
             bytes32 n = keccak256(abi.encode(entropy, i));
             bytes4 action = list[uint256(n) % list.length];
-            bytes memory numbers = abi.encode(keccak256(abi.encode(n, 1)), keccak256(abi.encode(n, 2)), keccak256(abi.encode(n, 3)), keccak256(abi.encode(n, 4)));
+            bytes memory numbers = abi.encode(
+                keccak256(abi.encode(n, 1)),
+                keccak256(abi.encode(n, 2)),
+                keccak256(abi.encode(n, 3)),
+                keccak256(abi.encode(n, 4))
+            );
             (bool ok, bytes memory out) = address(this).call(abi.encodePacked(action, numbers));
             if (!ok && keccak256(out) != keccak256("FOUNDRY::ASSUME")) {
                 assembly {
@@ -838,6 +870,7 @@ contract Handler is World {
         beacon = 0;
         sight = look();
         bookReport(0);
+        equal(g.outside, 0, "all is back, and yet something is outside");
         (g.depositPause, g.fulfilPause, g.instantPause) = (0, 0, 0);
         vm.prank(PAUSER);
         pool.pause(7, 0);

@@ -321,7 +321,10 @@ abstract contract World {
     }
 
     /// Call as `from`, who first gets the `value` he sends.
-    function call(address from, address to, uint256 value, bytes memory data) internal returns (bool ok, bytes memory out) {
+    function call(address from, address to, uint256 value, bytes memory data)
+        internal
+        returns (bool ok, bytes memory out)
+    {
         if (value > 0) vm.deal(from, from.balance + value);
         vm.prank(from);
         (ok, out) = to.call{value: value}(data);

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from floe import build
 
@@ -23,6 +24,21 @@ WORK = build.ROOT / ".build" / "mutants"
 
 class SeedError(Exception):
     """A bug that does not fit the sources any more: its text is not there exactly once."""
+
+
+class Change(Protocol):
+    """One change of one source file."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a table."""
+
+    @property
+    def path(self) -> str:
+        """The file, relative to the root."""
+
+    def apply(self, source: str) -> str:
+        """`source` with the change in it."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +77,24 @@ def by_name(name: str) -> Bug:
 
 
 @contextmanager
-def seeded(bug: Bug) -> Iterator[Path]:
-    """Root of a copy of the contracts with `bug` in it; it is deleted afterwards."""
+def seeded(change: Change) -> Iterator[Path]:
+    """Root of a copy of the contracts with `change` in it; it is deleted afterwards."""
     WORK.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         root = Path(folder)
         for name in FOLDERS:
             shutil.copytree(build.ROOT / name, root / name)
-        file = root / bug.path
-        file.write_text(bug.apply(file.read_text(encoding="utf-8")), encoding="utf-8")
+        file = root / change.path
+        file.write_text(change.apply(file.read_text(encoding="utf-8")), encoding="utf-8")
         yield root
 
 
-def artifacts(bug: Bug, names: tuple[str, ...], root: Path) -> dict[str, build.Artifact]:
-    """Artifacts of the contracts called `names`, those that import the bug from `root`, the others as they are.
+def artifacts(change: Change, names: tuple[str, ...], root: Path) -> dict[str, build.Artifact]:
+    """Artifacts of the contracts called `names`, those that import the change from `root`, the others as they are.
 
-    Raises BuildError when the bug does not compile.
+    Raises BuildError when the change does not compile.
     """
-    target = (build.ROOT / bug.path).resolve()
+    target = (build.ROOT / change.path).resolve()
     made = {}
     for name in names:
         hit = target in build.closure_files(build.source_path(name))

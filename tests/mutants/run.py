@@ -1,0 +1,183 @@
+"""`make mutants`: put bugs into the contracts and see whether the fuzz campaign notices.
+
+The hand-chosen bugs (`bugs.py`) must all be found. Then a sample of mechanical changes (`mutator.py`) is counted: what
+the campaign misses goes to the second engine (`tests/forge`), and what both miss is listed as a survivor, with its
+line, because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a missing
+check.
+
+    make mutants                 the list and a small sample
+    make mutants SCORE=200       a large sample
+    python -m tests.mutants.run --only fee-on-deficit --score 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from floe import build
+from tests.forge import run as forge
+from tests.mutants import mutator, seeding
+from tests.mutants.bugs import BUGS
+from tests.mutants.equivalent import EQUIVALENT
+from tests.mutants.seeding import Change
+from tests.stateful import campaign
+
+TRANSACTIONS = 60_000
+"""Transactions of the campaign that a bug must not survive."""
+FORGE_SECONDS = 10
+"""Time of the second engine for what the campaign misses."""
+PATIENCE = 240
+"""Seconds after which a change counts as found, because nothing ends any more."""
+SAMPLE, SEED = 40, 1
+LEAST_SCORE = 0.9
+"""Part of the sampled changes that must be found."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one change."""
+
+    change: Change
+    by: str | None
+    """Who found it: "campaign", "forge", "compiler" (it does not compile) or "clock"; None when it survived."""
+    what: str
+    """How it showed."""
+    transactions: int
+    """Of the campaign, until then."""
+    seconds: float
+    """Of the campaign, until then; without compiling."""
+
+
+class _TooLongError(Exception):
+    pass
+
+
+def attempt(change: Change, with_forge: bool) -> Verdict:
+    """Compile the contracts with `change` in them and let the campaign, then perhaps forge, look for it."""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(PATIENCE)
+    started, tally = time.perf_counter(), campaign.Tally()
+    try:
+        with seeding.seeded(change) as root:
+            made = seeding.artifacts(change, campaign.CONTRACTS, root)
+        started = time.perf_counter()
+        what, by = _campaign(made, tally), "campaign"
+        seconds = time.perf_counter() - started
+        if what is None and with_forge:
+            what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
+    except build.BuildError as error:
+        what, by, seconds = str(error), "compiler", 0.0
+    except _TooLongError:
+        what, by, seconds = f"no end after {PATIENCE} s", "clock", float(PATIENCE)
+    finally:
+        signal.alarm(0)
+    return Verdict(change, by if what else None, what or "", sum(tally.outcomes.values()), seconds)
+
+
+def _give_up(*_: object) -> None:
+    raise _TooLongError
+
+
+def _campaign(made: dict[str, build.Artifact], tally: campaign.Tally) -> str | None:
+    """First difference between the bytecode and the model, None after TRANSACTIONS transactions."""
+    try:
+        worlds = campaign.worlds({**build.load_many(campaign.MOCKS), **made})
+    except _TooLongError:
+        raise
+    except Exception as error:
+        return f"deployment: {type(error).__name__}: {error}"
+    number = 0
+    while tally.transactions < TRANSACTIONS:
+        if (found := campaign.run_sequence(worlds, f"{SEED}/{number}", tally)) is not None:
+            return found.what
+        number += 1
+    return None
+
+
+def attempts(changes: Iterable[Change], *, with_forge: bool) -> Iterator[Verdict]:
+    """Verdicts in the order of `changes`, `build.JOBS` at a time."""
+    with ProcessPoolExecutor(build.JOBS, get_context("spawn")) as pool:
+        yield from pool.map(attempt, (list_ := list(changes)), [with_forge] * len(list_))
+
+
+def hand_chosen(only: str | None) -> bool:
+    """Try the hand-chosen bugs and print the table; False when one survives or does not compile."""
+    chosen = [bug for bug in BUGS if only in (None, bug.name)]
+    for bug in chosen:  # an outdated list is noticed before anything is compiled
+        bug.apply((build.ROOT / bug.path).read_text(encoding="utf-8"))
+    print(f"{'bug':<32} {'found by':<9} {'after':>7} {'s':>5}  how it showed")
+    missed = []
+    for verdict in attempts(chosen, with_forge=False):
+        good = verdict.by in ("campaign", "clock")
+        if not good:
+            missed.append(verdict.change.name)
+        print(
+            f"{verdict.change.name:<32} {verdict.by or 'NOBODY':<9} {verdict.transactions:>7,} {verdict.seconds:>5.1f}"
+            f"  {_short(verdict.what)}",
+            flush=True,
+        )
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} hand-chosen bugs found")
+    for name in missed:
+        print(f"MISSED: {name}: {seeding.by_name(name).breaks}")
+    return not missed
+
+
+def score(count: int, seed: int) -> bool:
+    """Try a sample of mechanical changes and print the survivors; False when too many survive."""
+    drawn = mutator.sample(count, seed)
+    found: dict[str, int] = {}
+    survivors, equivalent = [], 0
+    for verdict in attempts(drawn, with_forge=True):
+        change = verdict.change
+        assert isinstance(change, mutator.Mutant)
+        source = (build.ROOT / change.path).read_text(encoding="utf-8")
+        lines = change.difference(source)
+        if verdict.by is not None:
+            found[verdict.by] = found.get(verdict.by, 0) + 1
+        elif (change.path.removeprefix("contracts/"), *lines) in EQUIVALENT:
+            equivalent += 1
+        else:
+            survivors.append(change)
+            print(f"SURVIVED {change.name}\n    - {lines[0]}\n    + {lines[1]}", flush=True)
+    useless = found.pop("compiler", 0)
+    counted = len(drawn) - useless - equivalent
+    killed = counted - len(survivors)
+    ratio = killed / counted if counted else 1.0
+    by = ", ".join(f"{name} {number}" for name, number in sorted(found.items()))
+    print(
+        f"score {ratio:.1%}: {killed} of {counted} mutants found ({by}); {len(survivors)} survived, {equivalent} known "
+        f"to change nothing, {useless} do not compile; sample of {len(drawn)}, seed {seed}"
+    )
+    return ratio >= LEAST_SCORE
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 110 else line[:107] + "..."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print both tables; 1 when a hand-chosen bug or too many sampled changes survive."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.run", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="one hand-chosen bug")
+    parser.add_argument("--score", type=int, default=SAMPLE, metavar="N", help="mechanical changes to sample")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the sample")
+    given = parser.parse_args(arguments)
+    # What the mutants have in common is compiled once.
+    build.load_many((*campaign.CONTRACTS, *campaign.MOCKS))
+    started = time.monotonic()
+    all_found = hand_chosen(given.only)
+    enough = given.score == 0 or score(given.score, given.seed)
+    print(f"{time.monotonic() - started:.0f} s")
+    return 0 if all_found and enough else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
