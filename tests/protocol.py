@@ -203,9 +203,12 @@ class Protocol:
         self.to_validators()
         self.evm.travel(360 * DAY)
         self.report(gain=36_371_000_000_000_000_007)
-        self.evm.travel(DAY)
+        # What took so long to earn streams for as long.
+        self.evm.travel(360 * DAY)
         self.stake(3_210_987_654_321_098_765)
         self.to_validators()
+        self.report()
+        self.evm.travel(DAY)
         self.report(gain=120_000_000_000_000_011)
         self.evm.travel(DAY // 3 + 1)
 

@@ -45,8 +45,14 @@ def batch(pool: Contract) -> tuple[Any, ...]:
 
 def test_timelock__delay_below_21_days__reverts(evm: Evm):
     with reverts("timelock: delay too short"):
-        evm.deploy("Timelock", 21 * DAY - 1, [], [])
-    assert evm.deploy("Timelock", 21 * DAY, [], []).get_minimum_delay() == 21 * DAY
+        evm.deploy("Timelock", 21 * DAY - 1, [PROPOSER], [EXECUTOR])
+    assert evm.deploy("Timelock", 21 * DAY, [PROPOSER], [EXECUTOR]).get_minimum_delay() == 21 * DAY
+
+
+def test_timelock__nobody_to_propose_or_execute__reverts(evm: Evm):
+    for proposers, executors in (([], [EXECUTOR]), ([PROPOSER], []), ([], [])):
+        with reverts("timelock: nobody to act"):
+            evm.deploy("Timelock", DELAY, proposers, executors)
 
 
 def test_timelock__deployed__is_its_own_and_only_admin(timelock: Contract):
