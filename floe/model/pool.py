@@ -210,7 +210,8 @@ class Pool:
         if closed or receiver in self.refused:
             return 0
         under_ceiling = max(self.ceiling_gwei * GWEI - self.assets, 0)
-        return min(under_ceiling, (U96 - self.shares) * value // self.shares)
+        most = min(under_ceiling, (U96 - self.shares) * value // self.shares)
+        return most if most * self.shares >= value else 0  # too little for one share
 
     def max_mint(self, receiver: Address) -> int:
         """Most shares that `receiver` could be given now."""
@@ -222,7 +223,8 @@ class Pool:
         limit, value = self._instant_limit(), self.exit_value()
         if limit == 0 or value == 0:
             return 0
-        return min(self.balances.get(owner, 0), ((limit + 1) * self.shares - 1) // value)
+        most = min(self.balances.get(owner, 0), ((limit + 1) * self.shares - 1) // value)
+        return most if self.preview_redeem(most) else 0
 
     def max_withdraw(self, owner: Address) -> int:
         """Most wei that `owner` could take out by instant exit: what `max_redeem` would pay."""
@@ -382,18 +384,18 @@ class Pool:
         self.balances[owner] -= shares
         self._burn(shares, net)
         self.instant_allowance -= gross
-        self._stream_more(gross - net)
+        self._stream_more(gross - net, self.parameters.period)
         self._pay(receiver, net)
 
-    def _stream_more(self, amount: int) -> None:
-        """Lock `amount` more. The time left moves towards a period by its part of the whole, and never down."""
+    def _stream_more(self, amount: int, period: int) -> None:
+        """§3: lock `amount` more. The time left moves towards `period` by its part of the whole, and never down."""
         if amount == 0:
             return
         now, locked = self.chain.now, self.locked()
         rest = max(self.stream_end - now, 0)
         total = locked + amount
-        if rest < self.parameters.period:
-            rest += amount * (self.parameters.period - rest) // total
+        if rest < period:
+            rest += amount * (period - rest) // total
         self.stream_end = now + rest
         self.stream_start = now
         self.locked_at_start = total
@@ -485,10 +487,18 @@ class Pool:
         return shares, paid
 
     def declare_stale(self) -> None:
-        """§6: when reports have stopped, every waiting exit becomes eligible; again after each `stale_after`."""
+        """§6: when reports have stopped, every waiting exit becomes eligible; again after each `stale_after`.
+
+        What lies in the withdrawal vault comes into the buffer, booked as principal, so that exits can be paid (§1.5).
+        """
         self._enter()
         if self.chain.now < max(self.report_at, self.stale_at) + self.parameters.stale_after:
             raise Revert("report: not stale")
+        swept = min(self.chain.ether[self.withdrawal_vault.address], self.outside - self.pending_loss)
+        if swept:
+            self.withdrawal_vault.sweep(self.address, swept)
+        self.outside -= swept
+        self.withdrawn += swept
         self.stale_at = self.chain.now
         self.eligible = self.waiting
 
@@ -515,51 +525,52 @@ class Pool:
         self.roles.check(ORACLE_ROLE, sender)
         if r.deposited_at_ref > self.deposited:
             raise Revert("report: deposits ahead of pool")
-        if r.withdrawn_at_ref < self.withdrawn:
-            raise Revert("report: withdrawals fell")
         now = self.chain.now
         locked = self.locked()
         value = self.assets - locked
 
-        # 1, 2: the validators' result, a signed number.
+        # 1, 2: the validators' result, a signed number. What came back is negative when `declare_stale` swept more than
+        # had been credited by the reference slot: then it is still inside `cl`.
         came_back = r.withdrawn_at_ref - self.withdrawn
         outside_now = r.cl + self.deposited - r.deposited_at_ref
-        if outside_now + came_back >= 2**255:
+        if max(r.withdrawn_at_ref, outside_now, outside_now + came_back) >= 2**255:
             raise Revert(OVERFLOW)
         result = outside_now + came_back - self.outside
+
+        # While a loss is pending, what validators brought goes against it first: the part of those who left is out of
+        # O already, and is neither a gain nor pending again for those who stay.
+        covered = min(max(result, 0), r.pending_loss)
 
         # 3: of a gain, only what the rise limit leaves room for; a loss makes room. ETH that came back and is not
         # recognised yet stays in the vault: O covers all that is swept.
         room = self.assets * self.parameters.rise_bps * (now - self.report_at) // (BPS * YEAR)
-        recognised = min(result, room)
-        swept = min(came_back, self.outside + recognised)
+        recognised = max(min(result - covered, room), -self.outside)
+        swept = min(max(came_back, 0), self.outside + recognised)
         outside = self.outside + recognised - swept
         room -= recognised
         if r.donated_at_ref < self.donated:
             raise Revert("report: donations fell")
         tips = min(self.chain.ether[self.execution_vault.address], room)
-        gifts = min(r.donated_at_ref - self.donated, room - tips)
+        in_vault = max(self.chain.ether[self.withdrawal_vault.address] - swept, 0)
+        gifts = min(r.donated_at_ref - self.donated, in_vault, room - tips)
         surplus = min(self.chain.ether[self.address] - self.buffer(), room - tips - gifts)
         gain = recognised + tips + gifts + surplus
 
-        # 4, 5, 6: a loss eats locked rewards first and adds to the deficit. A gain repays the deficit without fee;
-        # the fee on the rest is paid in new shares at the price of now, and what is left after it streams
-        # over a period, or over as long as it took to earn if that was longer: nobody gains by entering before a late
-        # report.
-        deficit, fee_shares, end = self.deficit, 0, max(self.stream_end, now)
+        # 4, 5: a loss adds to the deficit. A gain repays it without fee; the fee on the rest is paid in new shares at
+        # the price of now.
+        deficit, fee, fee_shares = self.deficit, 0, 0
         if gain < 0:
-            locked -= min(locked, -gain)
             deficit -= gain
-        elif gain > 0:
+        else:
             repaid = min(deficit, gain)
             deficit -= repaid
             fee = (gain - repaid) * self.parameters.fee_bps // BPS
             fee_shares = fee * self.shares // value if value else 0
-            locked += gain - fee if fee_shares else gain
-            end = now + max(self.parameters.period, now - self.report_at)
+            if fee_shares == 0:
+                fee = 0
         assets = self.assets + gain
         shares = self.shares + fee_shares
-        if assets > U96 or shares > U96 or deficit > U96 or outside > U96 or self.withdrawn + swept > U96:
+        if assets > U96 or shares > U96 or deficit > U96:
             raise Revert("pool: total over 96 bits")
 
         # 7. Only what is outside can still be lost.
@@ -571,11 +582,16 @@ class Pool:
         if tips:
             self.execution_vault.sweep(self.address, tips)
 
+        # 6: a loss eats locked rewards first. A gain streams, over a period or, when it took longer to earn, over that.
+        if gain < 0:
+            self.locked_at_start = locked - min(locked, -gain)
+            self.stream_start, self.stream_end = now, max(self.stream_end, now)
+        else:
+            self._stream_more(gain - fee, max(self.parameters.period, now - self.report_at))
         self.shares, self.assets, self.outside, self.deficit = shares, assets, outside, deficit
-        self.locked_at_start, self.stream_start, self.stream_end = locked, now, end
         if fee_shares:
             self.balances[self.fee_recipient] = self.balances.get(self.fee_recipient, 0) + fee_shares
-        self.pending_loss = min(r.pending_loss, outside)
+        self.pending_loss = min(r.pending_loss - covered, outside)
         self.eligible = max(self.eligible, r.queue_tail_at_ref - filled)
         self.instant_allowance = min(assets * self.parameters.allowance_bps // BPS, U80)
         self.report_at = now

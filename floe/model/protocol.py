@@ -15,6 +15,7 @@ from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROL
 from floe.model.vault import Vault
 
 Answer = TypeVar("Answer")
+Checkpoint = list[tuple[list[Any], list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,13 @@ class Protocol:
         self.pool.construct(seed, self.queue)
         self.token = RebasingToken(self.chain, a.rebasing_token, self.pool, Allowances(self.chain, a.rebasing_token))
 
+        pool, token = self.pool, self.token
+        self._parts: list[tuple[Any, list[str], list[str]]] = []
+        """Every part of the state, its fields that are numbers and the like, and its collections."""
+        for part in (self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances):
+            copied = {field.name: isinstance(getattr(part, field.name), dict | list | set) for field in fields(part)}
+            self._parts.append((part, [n for n, c in copied.items() if not c], [n for n, c in copied.items() if c]))
+
     def attempt(self, call: Callable[[], Answer]) -> Answer:
         """Make a call as a transaction: if it raises `Revert`, everything is as before. Raises it again."""
         before = self.checkpoint()
@@ -66,18 +74,17 @@ class Protocol:
             self.restore(before)
             raise
 
-    def checkpoint(self) -> list[tuple[Any, str, Any]]:
-        """Copy the state: (part, field, value)."""
-        pool, token = self.pool, self.token
-        parts = (self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances)
+    def checkpoint(self) -> Checkpoint:
+        """Copy the state."""
         return [
-            (part, field.name, value.copy() if isinstance(value, dict | list | set) else value)
-            for part in parts
-            for field in fields(part)
-            for value in (getattr(part, field.name),)
+            ([getattr(part, name) for name in plain], [getattr(part, name).copy() for name in collections])
+            for part, plain, collections in self._parts
         ]
 
-    def restore(self, state: list[tuple[Any, str, Any]]) -> None:
-        """Go back to a state copied before; each copy serves once."""
-        for part, name, value in state:
-            setattr(part, name, value)
+    def restore(self, state: Checkpoint) -> None:
+        """Go back to a state copied before, as often as needed."""
+        for (part, plain, collections), (values, copies) in zip(self._parts, state, strict=True):
+            for name, value in zip(plain, values, strict=True):
+                setattr(part, name, value)
+            for name, copy in zip(collections, copies, strict=True):
+                setattr(part, name, copy.copy())

@@ -173,6 +173,7 @@ class Queue:
         if hint not in (0, self.segment_of(start)):
             raise Revert("claim: wrong hint")
         amount = self.value_until(end) - self.value_until(start)
+        self._check_gas(sender, receiver)
         self._book(ticket, end)
         if not self._pay(sender, receiver, amount):
             raise Revert("ether: send failed")
@@ -195,6 +196,7 @@ class Queue:
             owner = self.owners[ticket]
             amount = self.value_until(end) - self.value_until(start)
             before = self.progress.get(ticket)
+            self._check_gas(sender, owner)
             self._book(ticket, end)
             if self._pay(sender, owner, amount):
                 total += amount
@@ -286,6 +288,11 @@ class Queue:
 
     def _refused(self, receiver: Address) -> bool:
         return receiver in (ZERO, self.address, self.pool.address)
+
+    def _check_gas(self, sender: Address, receiver: Address) -> None:
+        """Who brings too little gas may not starve the receiver of what he is promised."""
+        if self.chain.scarce and receiver != sender:
+            raise Revert("claim: too little gas")
 
     def _pay(self, sender: Address, receiver: Address, amount: int) -> bool:
         self.entered = True

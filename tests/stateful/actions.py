@@ -55,14 +55,14 @@ def deposit(w: World, sender: Address, value: int, assets: int, receiver: Addres
     else:
         data = w.pool_selectors["deposit(uint256,address,uint256,address)"]
         data += _u(assets) + _A[receiver] + _u(more[0]) + _A[more[1]]
-    return sender, POOL, data, value, w.pool.deposit, (sender, value, assets, receiver, *more[:1]), (receiver,), ()
+    return sender, POOL, data, value, w.pool.deposit, (sender, value, assets, receiver, *more[:1]), (receiver,), (), ()
 
 
 def send_ether(w: World, sender: Address, value: int, target: Address) -> Call:
     """Plain ETH: stakes in the pool, is a gift to a vault, is refused by queue and token."""
     if target == POOL:
-        return sender, POOL, b"", value, w.pool.receive, (sender, value), (sender,), ()
-    return sender, target, b"", value, _give, (w, sender, target, value), (), ()
+        return sender, POOL, b"", value, w.pool.receive, (sender, value), (sender,), (), ()
+    return sender, target, b"", value, _give, (w, sender, target, value), (), (), ()
 
 
 def _give(w: World, sender: Address, target: Address, value: int) -> None:
@@ -74,7 +74,7 @@ def _give(w: World, sender: Address, target: Address, value: int) -> None:
 
 def mint(w: World, sender: Address, value: int, shares: int, receiver: Address) -> Call:
     data = w.pool_selectors["mint(uint256,address)"] + _u(shares) + _A[receiver]
-    return sender, POOL, data, value, w.pool.mint, (sender, value, shares, receiver), (sender, receiver), ()
+    return sender, POOL, data, value, w.pool.mint, (sender, value, shares, receiver), (sender, receiver), (), (sender,)
 
 
 def withdraw(w: World, sender: Address, assets: int, receiver: Address, owner: Address, *most: int) -> Call:
@@ -83,7 +83,17 @@ def withdraw(w: World, sender: Address, assets: int, receiver: Address, owner: A
         data = w.pool_selectors["withdraw(uint256,address,address,uint256)"] + data + _u(most[0])
     else:
         data = w.pool_selectors["withdraw(uint256,address,address)"] + data
-    return sender, POOL, data, 0, w.pool.withdraw, (sender, assets, receiver, owner, *most), (owner, receiver), ()
+    return (
+        sender,
+        POOL,
+        data,
+        0,
+        w.pool.withdraw,
+        (sender, assets, receiver, owner, *most),
+        (owner, receiver),
+        (),
+        (receiver,),
+    )
 
 
 def redeem(w: World, sender: Address, shares: int, receiver: Address, owner: Address, *least: int) -> Call:
@@ -92,7 +102,17 @@ def redeem(w: World, sender: Address, shares: int, receiver: Address, owner: Add
         data = w.pool_selectors["redeem(uint256,address,address,uint256)"] + data + _u(least[0])
     else:
         data = w.pool_selectors["redeem(uint256,address,address)"] + data
-    return sender, POOL, data, 0, w.pool.redeem, (sender, shares, receiver, owner, *least), (owner, receiver), ()
+    return (
+        sender,
+        POOL,
+        data,
+        0,
+        w.pool.redeem,
+        (sender, shares, receiver, owner, *least),
+        (owner, receiver),
+        (),
+        (receiver,),
+    )
 
 
 # --- pool: share token ---
@@ -100,18 +120,18 @@ def redeem(w: World, sender: Address, shares: int, receiver: Address, owner: Add
 
 def transfer(w: World, sender: Address, receiver: Address, shares: int) -> Call:
     data = w.pool_selectors["transfer(address,uint256)"] + _A[receiver] + _u(shares)
-    return sender, POOL, data, 0, w.pool.transfer, (sender, receiver, shares), (sender, receiver), ()
+    return sender, POOL, data, 0, w.pool.transfer, (sender, receiver, shares), (sender, receiver), (), ()
 
 
 def transfer_from(w: World, sender: Address, owner: Address, receiver: Address, shares: int) -> Call:
     data = w.pool_selectors["transferFrom(address,address,uint256)"] + _A[owner] + _A[receiver] + _u(shares)
-    return sender, POOL, data, 0, w.pool.transfer_from, (sender, owner, receiver, shares), (owner, receiver), ()
+    return sender, POOL, data, 0, w.pool.transfer_from, (sender, owner, receiver, shares), (owner, receiver), (), ()
 
 
 def approve(w: World, sender: Address, token: Address, spender: Address, amount: int) -> Call:
     data = w.pool_selectors["approve(address,uint256)"] + _A[spender] + _u(amount)
     method = w.pool.approve if token == POOL else w.token.allowances.approve
-    return sender, token, data, 0, method, (sender, spender, amount), (), ()
+    return sender, token, data, 0, method, (sender, spender, amount), (), (), ()
 
 
 # --- permits ---
@@ -159,7 +179,7 @@ def permit(
     data = w.pool_selectors["permit(address,address,uint256,uint256,uint8,bytes32,bytes32)"]
     data += _A[owner] + _A[spender] + _u(amount) + _u(deadline) + _sign(signer, signed, form)
     method = w.pool.permit if token == POOL else w.token.allowances.permit
-    return sender, token, data, 0, method, (owner, spender, amount, deadline, signature), (), ()
+    return sender, token, data, 0, method, (owner, spender, amount, deadline, signature), (), (), ()
 
 
 # --- pool: exits, validators, report ---
@@ -167,26 +187,26 @@ def permit(
 
 def lock_for_exit(w: World, sender: Address, owner: Address, shares: int) -> Call:
     data = w.pool_selectors["lock_for_exit(address,uint256)"] + _A[owner] + _u(shares)
-    return sender, POOL, data, 0, w.pool.lock_for_exit, (sender, owner, shares), (owner,), ()
+    return sender, POOL, data, 0, w.pool.lock_for_exit, (sender, owner, shares), (owner,), (), ()
 
 
 def fulfil(w: World, sender: Address, *most: int) -> Call:
     data = w.pool_selectors["fulfil(uint256)"] + _u(most[0]) if most else w.pool_selectors["fulfil()"]
-    return sender, POOL, data, 0, w.pool.fulfil, most, (), ()
+    return sender, POOL, data, 0, w.pool.fulfil, most, (), (), ()
 
 
 def declare_stale(w: World, sender: Address) -> Call:
-    return sender, POOL, w.pool_selectors["declare_stale()"], 0, w.pool.declare_stale, (), (), ()
+    return sender, POOL, w.pool_selectors["declare_stale()"], 0, w.pool.declare_stale, (), (), (), ()
 
 
 def send_to_validators(w: World, sender: Address, amount: int) -> Call:
     data = w.pool_selectors["send_to_validators(uint256)"] + _u(amount)
-    return sender, POOL, data, 0, w.pool.send_to_validators, (sender, amount), (sender,), ()
+    return sender, POOL, data, 0, w.pool.send_to_validators, (sender, amount), (sender,), (), (sender,)
 
 
 def receive_from_vault(w: World, sender: Address, value: int) -> Call:
     data = w.pool_selectors["receive_from_vault()"]
-    return sender, POOL, data, value, w.pool.receive_from_vault, (sender,), (), ()
+    return sender, POOL, data, value, w.pool.receive_from_vault, (sender,), (), (), ()
 
 
 _REPORT = "report((uint256,uint256,uint256,uint256,uint256,uint256))"
@@ -195,7 +215,7 @@ _REPORT = "report((uint256,uint256,uint256,uint256,uint256,uint256))"
 def report(w: World, sender: Address, *numbers: int) -> Call:
     """`numbers` are the fields of `Report`."""
     data = w.pool_selectors[_REPORT] + b"".join([_u(number) for number in numbers])
-    return sender, POOL, data, 0, w.pool.report, (sender, Report(*numbers)), (w.pool.fee_recipient,), ()
+    return sender, POOL, data, 0, w.pool.report, (sender, Report(*numbers)), (w.pool.fee_recipient,), (), ()
 
 
 # --- pool: administration ---
@@ -206,37 +226,37 @@ _SET_PARAMETERS = "set_parameters((uint256,uint256,uint256,uint256,uint256,uint2
 def set_parameters(w: World, sender: Address, *numbers: int) -> Call:
     """`numbers` are the fields of `Parameters`."""
     data = w.pool_selectors[_SET_PARAMETERS] + b"".join([_u(number) for number in numbers])
-    return sender, POOL, data, 0, w.pool.set_parameters, (sender, Parameters(*numbers)), (), ()
+    return sender, POOL, data, 0, w.pool.set_parameters, (sender, Parameters(*numbers)), (), (), ()
 
 
 def set_deposit_ceiling(w: World, sender: Address, gwei: int) -> Call:
     data = w.pool_selectors["set_deposit_ceiling(uint256)"] + _u(gwei)
-    return sender, POOL, data, 0, w.pool.set_deposit_ceiling, (sender, gwei), (), ()
+    return sender, POOL, data, 0, w.pool.set_deposit_ceiling, (sender, gwei), (), (), ()
 
 
 def set_fee_recipient(w: World, sender: Address, recipient: Address) -> Call:
     data = w.pool_selectors["set_fee_recipient(address)"] + _A[recipient]
-    return sender, POOL, data, 0, w.pool.set_fee_recipient, (sender, recipient), (), ()
+    return sender, POOL, data, 0, w.pool.set_fee_recipient, (sender, recipient), (), (), ()
 
 
 def pause(w: World, sender: Address, functions: int, until: int) -> Call:
     data = w.pool_selectors["pause(uint256,uint256)"] + _u(functions) + _u(until)
-    return sender, POOL, data, 0, w.pool.pause, (sender, functions, until), (), ()
+    return sender, POOL, data, 0, w.pool.pause, (sender, functions, until), (), (), ()
 
 
 def grant_role(w: World, sender: Address, role: str, account: Address) -> Call:
     data = w.pool_selectors["grantRole(bytes32,address)"] + ROLE_IDS[role] + _A[account]
-    return sender, POOL, data, 0, w.pool.roles.grant, (sender, role, account), (), ()
+    return sender, POOL, data, 0, w.pool.roles.grant, (sender, role, account), (), (), ()
 
 
 def revoke_role(w: World, sender: Address, role: str, account: Address) -> Call:
     data = w.pool_selectors["revokeRole(bytes32,address)"] + ROLE_IDS[role] + _A[account]
-    return sender, POOL, data, 0, w.pool.roles.revoke, (sender, role, account), (), ()
+    return sender, POOL, data, 0, w.pool.roles.revoke, (sender, role, account), (), (), ()
 
 
 def renounce_role(w: World, sender: Address, role: str, account: Address) -> Call:
     data = w.pool_selectors["renounceRole(bytes32,address)"] + ROLE_IDS[role] + _A[account]
-    return sender, POOL, data, 0, w.pool.roles.renounce, (sender, role, account), (), ()
+    return sender, POOL, data, 0, w.pool.roles.renounce, (sender, role, account), (), (), ()
 
 
 # --- queue ---
@@ -245,19 +265,19 @@ def renounce_role(w: World, sender: Address, role: str, account: Address) -> Cal
 def request(w: World, sender: Address, shares: int, receiver: Address) -> Call:
     data = w.queue_selectors["request(uint256,address)"] + _u(shares) + _A[receiver]
     new = (len(w.queue.ends),)
-    return sender, QUEUE, data, 0, w.queue.request, (sender, shares, receiver), (sender,), new
+    return sender, QUEUE, data, 0, w.queue.request, (sender, shares, receiver), (sender,), new, ()
 
 
 def request_many(w: World, sender: Address, shares: list[int], receiver: Address) -> Call:
     data = w.queue_selectors["request_many(uint256[],address)"] + _u(64) + _A[receiver] + _list(shares)
     first = len(w.queue.ends)
     new = tuple(range(first, first + len(shares)))
-    return sender, QUEUE, data, 0, w.queue.request_many, (sender, shares, receiver), (sender,), new
+    return sender, QUEUE, data, 0, w.queue.request_many, (sender, shares, receiver), (sender,), new, ()
 
 
 def settle(w: World, sender: Address, value: int, shares: int) -> Call:
     data = w.queue_selectors["settle(uint256)"] + _u(shares)
-    return sender, QUEUE, data, value, w.queue.settle, (sender, shares, value), (), ()
+    return sender, QUEUE, data, value, w.queue.settle, (sender, shares, value), (), (), ()
 
 
 def claim(w: World, sender: Address, ticket: int, *hint: int) -> Call:
@@ -265,7 +285,8 @@ def claim(w: World, sender: Address, ticket: int, *hint: int) -> Call:
         data = w.queue_selectors["claim(uint256,uint256)"] + _u(ticket) + _u(hint[0])
     else:
         data = w.queue_selectors["claim(uint256)"] + _u(ticket)
-    return sender, QUEUE, data, 0, w.queue.claim, (sender, ticket, *hint), _owners(w, [ticket]), (ticket,)
+    owners = _owners(w, (ticket,))
+    return sender, QUEUE, data, 0, w.queue.claim, (sender, ticket, *hint), owners, (ticket,), owners
 
 
 def claim_to(w: World, sender: Address, ticket: int, receiver: Address, *hint: int) -> Call:
@@ -274,14 +295,24 @@ def claim_to(w: World, sender: Address, ticket: int, receiver: Address, *hint: i
         data = w.queue_selectors["claim_to(uint256,address,uint256)"] + data + _u(hint[0])
     else:
         data = w.queue_selectors["claim_to(uint256,address)"] + data
-    return sender, QUEUE, data, 0, w.queue.claim_to, (sender, ticket, receiver, *hint), (receiver,), (ticket,)
+    return (
+        sender,
+        QUEUE,
+        data,
+        0,
+        w.queue.claim_to,
+        (sender, ticket, receiver, *hint),
+        (receiver,),
+        (ticket,),
+        (receiver,),
+    )
 
 
 def claim_many(w: World, sender: Address, tickets: list[int], hints: list[int]) -> Call:
     data = w.queue_selectors["claim_many(uint256[],uint256[])"]
     data += _u(64) + _u(96 + 32 * len(tickets)) + _list(tickets) + _list(hints)
-    arguments = (sender, tickets, hints)
-    return sender, QUEUE, data, 0, w.queue.claim_many, arguments, _owners(w, tickets), tuple(tickets)
+    arguments, owners = (sender, tickets, hints), _owners(w, tickets)
+    return sender, QUEUE, data, 0, w.queue.claim_many, arguments, owners, tuple(tickets), owners
 
 
 def _owners(w: World, tickets: Sequence[int]) -> tuple[Address, ...]:
@@ -291,17 +322,17 @@ def _owners(w: World, tickets: Sequence[int]) -> tuple[Address, ...]:
 
 def ticket_approve(w: World, sender: Address, spender: Address, ticket: int) -> Call:
     data = w.queue_selectors["approve(address,uint256)"] + _A[spender] + _u(ticket)
-    return sender, QUEUE, data, 0, w.queue.approve, (sender, spender, ticket), (), (ticket,)
+    return sender, QUEUE, data, 0, w.queue.approve, (sender, spender, ticket), (), (ticket,), ()
 
 
 def approve_for_all(w: World, sender: Address, operator: Address, approved: bool) -> Call:
     data = w.queue_selectors["setApprovalForAll(address,bool)"] + _A[operator] + _u(approved)
-    return sender, QUEUE, data, 0, w.queue.set_approval_for_all, (sender, operator, approved), (), ()
+    return sender, QUEUE, data, 0, w.queue.set_approval_for_all, (sender, operator, approved), (), (), ()
 
 
 def ticket_transfer(w: World, sender: Address, owner: Address, receiver: Address, ticket: int) -> Call:
     data = w.queue_selectors["transferFrom(address,address,uint256)"] + _A[owner] + _A[receiver] + _u(ticket)
-    return sender, QUEUE, data, 0, w.queue.transfer_from, (sender, owner, receiver, ticket), (), (ticket,)
+    return sender, QUEUE, data, 0, w.queue.transfer_from, (sender, owner, receiver, ticket), (), (ticket,), ()
 
 
 def ticket_safe_transfer(
@@ -314,7 +345,7 @@ def ticket_safe_transfer(
     else:
         data = w.queue_selectors["safeTransferFrom(address,address,uint256)"] + data
     arguments = (sender, owner, receiver, ticket)
-    return sender, QUEUE, data, 0, w.queue.safe_transfer_from, arguments, (receiver,), (ticket,)
+    return sender, QUEUE, data, 0, w.queue.safe_transfer_from, arguments, (receiver,), (ticket,), (receiver,)
 
 
 # --- rebasing token ---
@@ -322,12 +353,12 @@ def ticket_safe_transfer(
 
 def wrap(w: World, sender: Address, shares: int) -> Call:
     data = w.token_selectors["wrap(uint256)"] + _u(shares)
-    return sender, TOKEN, data, 0, w.token.wrap, (sender, shares), (sender, TOKEN), ()
+    return sender, TOKEN, data, 0, w.token.wrap, (sender, shares), (sender, TOKEN), (), ()
 
 
 def unwrap(w: World, sender: Address, shares: int) -> Call:
     data = w.token_selectors["unwrap(uint256)"] + _u(shares)
-    return sender, TOKEN, data, 0, w.token.unwrap, (sender, shares), (sender, TOKEN), ()
+    return sender, TOKEN, data, 0, w.token.unwrap, (sender, shares), (sender, TOKEN), (), ()
 
 
 def stake(w: World, sender: Address, value: int, *more: Any) -> Call:
@@ -336,28 +367,28 @@ def stake(w: World, sender: Address, value: int, *more: Any) -> Call:
     data = w.token_selectors[f"stake({types})"]
     data += b"".join([_u(part) if isinstance(part, int) else _A[part] for part in more])
     arguments = (sender, value, *more[:2]) if more else (sender, value, sender)
-    return sender, TOKEN, data, value, w.token.stake, arguments, (arguments[2], TOKEN), ()
+    return sender, TOKEN, data, value, w.token.stake, arguments, (arguments[2], TOKEN), (), ()
 
 
 def token_transfer(w: World, sender: Address, receiver: Address, amount: int) -> Call:
     data = w.token_selectors["transfer(address,uint256)"] + _A[receiver] + _u(amount)
-    return sender, TOKEN, data, 0, w.token.transfer, (sender, receiver, amount), (sender, receiver), ()
+    return sender, TOKEN, data, 0, w.token.transfer, (sender, receiver, amount), (sender, receiver), (), ()
 
 
 def token_transfer_from(w: World, sender: Address, owner: Address, receiver: Address, amount: int) -> Call:
     data = w.token_selectors["transferFrom(address,address,uint256)"] + _A[owner] + _A[receiver] + _u(amount)
-    return sender, TOKEN, data, 0, w.token.transfer_from, (sender, owner, receiver, amount), (owner, receiver), ()
+    return sender, TOKEN, data, 0, w.token.transfer_from, (sender, owner, receiver, amount), (owner, receiver), (), ()
 
 
 def transfer_shares(w: World, sender: Address, receiver: Address, shares: int) -> Call:
     data = w.token_selectors["transfer_shares(address,uint256)"] + _A[receiver] + _u(shares)
-    return sender, TOKEN, data, 0, w.token.transfer_shares, (sender, receiver, shares), (sender, receiver), ()
+    return sender, TOKEN, data, 0, w.token.transfer_shares, (sender, receiver, shares), (sender, receiver), (), ()
 
 
 def transfer_shares_from(w: World, sender: Address, owner: Address, receiver: Address, shares: int) -> Call:
     data = w.token_selectors["transfer_shares_from(address,address,uint256)"] + _A[owner] + _A[receiver] + _u(shares)
     arguments = (sender, owner, receiver, shares)
-    return sender, TOKEN, data, 0, w.token.transfer_shares_from, arguments, (owner, receiver), ()
+    return sender, TOKEN, data, 0, w.token.transfer_shares_from, arguments, (owner, receiver), (), ()
 
 
 # --- vaults ---
@@ -365,7 +396,7 @@ def transfer_shares_from(w: World, sender: Address, owner: Address, receiver: Ad
 
 def sweep(w: World, sender: Address, vault: Address, amount: int) -> Call:
     part = w.pool.withdrawal_vault if vault == WITHDRAWAL_VAULT else w.pool.execution_vault
-    return sender, vault, w.sweep_selector + _u(amount), 0, part.sweep, (sender, amount), (), ()
+    return sender, vault, w.sweep_selector + _u(amount), 0, part.sweep, (sender, amount), (), (), ()
 
 
 CALLS: dict[str, Callable[..., Call]] = {
@@ -384,8 +415,8 @@ CALLS: dict[str, Callable[..., Call]] = {
 def perform(w: World, action: Action) -> str | None:
     """Do what the action says, on both sides; returns the revert reason if it is a transaction that reverts.
 
-    Besides transactions there are "travel" (seconds), "force" (account, wei) and "ordered": an account, its order, the
-    call it makes then (or None), and the transaction.
+    Besides transactions there are "travel" (seconds), "force" (account, wei), "scarce" (a transaction with little gas)
+    and "ordered": an account, its order, the call it makes then (or None), and the transaction.
     """
     name, *arguments = action
     make = CALLS.get(name)
@@ -395,6 +426,12 @@ def perform(w: World, action: Action) -> str | None:
         w.travel(*arguments)
     elif name == "force":
         w.force(*arguments)
+    elif name == "scarce":
+        w.chain.scarce = True
+        try:
+            return perform(w, arguments[0])
+        finally:
+            w.chain.scarce = False
     else:
         account, conduct, reaction, outer = arguments
         inner = CALLS[reaction[0]](w, account, *reaction[1:]) if reaction else None

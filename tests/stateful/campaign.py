@@ -49,7 +49,10 @@ UNREACHABLE = {
     "seed: too small": "deployment",
     "admin: not a contract": "deployment",
     "peer: not wired to this contract": "deployment",
+    "instant: no convergence": "a guard of the search for the gross amount that cannot trip",
+    "timelock: nobody to act": "governance",
     "timelock: delay too short": "governance",
+    "pause: would shorten one": "governance",
     "pause: key on cooldown": "governance",
 }
 """Reasons that no transaction of the campaign can meet, and where they belong."""
@@ -82,7 +85,7 @@ class Tally:
         self.seconds += other.seconds
 
     def gaps(self) -> list[str]:
-        """What a campaign should have met and did not."""
+        """Name what a campaign should have met and did not."""
         done = {name for name, reason in self.outcomes if reason is None}
         met = {reason for _, reason in self.outcomes}
         wanted = [*declared_reasons(), *LIBRARY_REASONS]

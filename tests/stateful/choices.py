@@ -15,6 +15,7 @@ from tests.stateful.world import (
     ADMIN,
     BURNER,
     CEILING_GWEI,
+    CODED,
     EXECUTION_VAULT,
     GORGER,
     INSIST,
@@ -102,11 +103,15 @@ class Choices:
         return UNLIMITED if self.bits(1) else 0
 
     def value(self, limit: int) -> int:
-        """An amount that somebody can pay."""
+        """Choose an amount that somebody can pay."""
         return min(self.amount(limit), MAX_STAKE)
 
+    def creditable(self) -> int:
+        """Wei that the withdrawal vault may still get: the pool counts on it that no chain has ETH for more."""
+        return max(U96 - self.w.pool.withdrawn - self.w.chain.ether[WITHDRAWAL_VAULT], 0)
+
     def holder(self) -> Address:
-        """Somebody who probably has shares."""
+        """Choose somebody who probably has shares."""
         balances = self.w.pool.balances
         for _ in range(3):
             account = self.pick(HOLDERS)
@@ -124,7 +129,7 @@ class Choices:
         return self.pick(ACTORS) if chance < 0.95 else self.pick(ODD_RECEIVERS)
 
     def member(self, role: str) -> Address:
-        """Somebody who has the role, or now and then somebody else."""
+        """Choose somebody who has the role, or now and then somebody else."""
         if self.random() < 0.93:
             members = [account for member_role, account in sorted(self.w.pool.roles.members) if member_role == role]
             if members:
@@ -132,7 +137,7 @@ class Choices:
         return self.anybody()
 
     def ticket(self) -> int:
-        """Number of a ticket, most likely an open one."""
+        """Choose a ticket, most likely an open one."""
         owners = self.w.queue.owners
         for _ in range(4):
             ticket = 1 + int(self.random() * len(owners))
@@ -141,7 +146,7 @@ class Choices:
         return self.pick([0, 1, ticket, UNLIMITED])
 
     def payable_ticket(self) -> int:
-        """Number of a ticket, most likely one with something to claim."""
+        """Choose a ticket, most likely one with something to claim."""
         queue = self.w.queue
         filled, owners, ends = queue.filled_shares[-1], queue.owners, queue.ends
         for _ in range(6):
@@ -186,7 +191,10 @@ class Choices:
 
     def send_ether(self) -> Action:
         target = self.pick((POOL, POOL, POOL, WITHDRAWAL_VAULT, EXECUTION_VAULT, EXECUTION_VAULT, QUEUE, TOKEN))
-        return ["send_ether", self.pick(HOLDERS), self.value(self.w.pool.assets // 50 + ETHER), target]
+        value = self.value(self.w.pool.assets // 50 + ETHER)
+        if target == WITHDRAWAL_VAULT:
+            value = min(value, self.creditable())
+        return ["send_ether", self.pick(HOLDERS), value, target]
 
     def mint(self) -> Action:
         sender = self.pick(HOLDERS)
@@ -301,7 +309,7 @@ class Choices:
 
         actions: list[Action] = [["travel", seconds]]
         if inside and self.chance(40):
-            back = self.upto(inside // 4) if self.chance(80) else inside
+            back = min(self.upto(inside // 4) if self.chance(80) else inside, self.creditable())
             self.credited += back
             inside -= back
             actions.append(["force", WITHDRAWAL_VAULT, back])
@@ -321,7 +329,7 @@ class Choices:
         return actions
 
     def lie(self) -> Action:
-        """A report that cannot be true."""
+        """Report what cannot be true."""
         pool, queue = self.w.pool, self.w.queue
         report = [pool.outside, pool.deposited, pool.withdrawn, pool.donated, queue.tail(), pool.pending_loss]
         kind = self.pick(range(8))
@@ -424,7 +432,9 @@ class Choices:
         hints = [self.hint(ticket) if self.chance(70) else 0 for ticket in tickets] if self.chance(60) else []
         if hints and self.chance(4):
             hints.pop()
-        return ["claim_many", self.anybody(), tickets, hints]
+        sender = self.anybody()
+        # Who burns the gas of his own transaction leaves none for the tickets after his.
+        return ["claim_many", sender if sender != BURNER else OUTSIDER, tickets, hints]
 
     def ticket_approve(self) -> Action:
         ticket = self.ticket()
@@ -449,7 +459,7 @@ class Choices:
     # --- the rebasing token, the vaults ---
 
     def wrapper(self) -> Address:
-        """Somebody who probably has wrapped shares."""
+        """Choose somebody who probably has wrapped shares."""
         for _ in range(3):
             account = self.pick(HOLDERS)
             if self.w.token.shares_of.get(account):
@@ -512,10 +522,18 @@ class Choices:
 
     def force(self) -> Action:
         target = self.pick([*PROTOCOL, POOL, EXECUTION_VAULT])
-        return ["force", target, self.upto(self.w.pool.assets // 100 + ETHER)]
+        amount = self.upto(self.w.pool.assets // 100 + ETHER)
+        return ["force", target, min(amount, self.creditable()) if target == WITHDRAWAL_VAULT else amount]
+
+    def scarce(self) -> Action:
+        """Claim with so little gas that the receiver could be starved."""
+        claim = self.claim() if self.chance(70) else self.claim_to()
+        if claim[1] in CODED:
+            claim[1] = OUTSIDER
+        return ["scarce", claim]
 
     def ordered(self) -> Action:
-        """Something arrives at a contract that does something else meanwhile."""
+        """Let something arrive at a contract that does something else meanwhile."""
         account = self.pick((REENTERER, REENTERER, REGISTRY, ADMIN))
         kind = self.pick(range(8))
         if kind == 0:
@@ -565,7 +583,7 @@ WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.ticket_safe_transfer: 20,
     Choices.wrap: 35, Choices.unwrap: 25, Choices.stake: 15, Choices.token_transfer: 20,
     Choices.token_transfer_from: 20, Choices.transfer_shares: 15, Choices.transfer_shares_from: 15, Choices.sweep: 4,
-    Choices.travel: 90, Choices.force: 12, Choices.ordered: 40,
+    Choices.travel: 90, Choices.force: 12, Choices.ordered: 40, Choices.scarce: 8,
 }  # fmt: skip
 LOTS: list[Callable[[Choices], Any]] = [choose for choose, weight in WEIGHTS.items() for _ in range(weight)]
 TRANSACTIONS: list[Callable[[Choices], Action]] = [

@@ -6,6 +6,7 @@ A `Guard` looks at every action of a sequence; `finish` ends one. The numbers ar
 from __future__ import annotations
 
 import itertools
+from operator import xor
 from random import Random
 
 from floe.model.basics import BPS, U95, U96, YEAR, ZERO, Address
@@ -40,6 +41,20 @@ def demand(condition: bool, what: str) -> None:
         raise Mismatch(what)
 
 
+def _parts(action: Action) -> list[Action]:
+    """Transactions and calls that an action makes, as actions of their own."""
+    if action[0] == "scarce":
+        return [action[1]]
+    if action[0] == "ordered":
+        _, account, _, reaction, outer = action
+        return [outer, [reaction[0], account, *reaction[1:]]] if reaction else [outer]
+    return [action]
+
+
+def _includes(action: Action, name: str) -> bool:
+    return any(part[0] == name for part in _parts(action))
+
+
 class Guard:
     """Remembers the state before an action and judges the one after."""
 
@@ -72,7 +87,7 @@ class Guard:
             return
         if name == "force" and action[1] == QUEUE:
             self.queue_gifts += action[2]
-        reports = name == "report" or (name == "ordered" and action[3] and action[3][0] == "report")
+        reports = _includes(action, "report")
         if not reports:
             # INV-04: the rates fall in reports only.
             demand(pool.entry_value() * self.shares >= self.entry * pool.shares, "INV-04: the entry rate fell")
@@ -96,21 +111,23 @@ class Guard:
 
     def _check_access(self, action: Action) -> None:
         """INV-18: what only a role may change was changed by one who holds it."""
-        actors = {action[1]} if action[0] != "ordered" else {action[1], action[4][1]}
         before, after, pool = self.words, self.w.words, self.w.pool
-
-        def changed(word: int, shift: int, mask: int = -1) -> bool:
-            return bool((before[word] ^ after[word]) >> shift & mask)
-
-        needed = {
-            "admin": changed(6, 0) or changed(1, 176) or pool.fee_recipient != self.fee_recipient,
-            "oracle": changed(7, 0) or changed(5, 96) or changed(3, 96, U40),
-            "registry": changed(5, 0, U96),
-            "pauser": changed(0, 192, U40) or changed(2, 192, U40) or changed(3, 216),
-        }
-        for role, touched in needed.items():
+        totals, stream, away, past, _, flows, parameters, donated = map(xor, before, after)
+        touched = []
+        if parameters or stream >> 176 or pool.fee_recipient != self.fee_recipient:
+            touched.append("admin")
+        if donated or (flows >> 96 and not _includes(action, "declare_stale")) or past >> 96 & U40:
+            touched.append("oracle")
+        if flows & U96:
+            touched.append("registry")
+        if totals >> 192 & U40 or away >> 192 & U40 or past >> 216:
+            touched.append("pauser")
+        if not touched and len(pool.roles.members) == len(self.members):
+            return
+        actors = {part[1] for part in _parts(action)}
+        for role in touched:
             allowed = any((role, actor) in self.members for actor in actors)
-            demand(not touched or allowed, f"INV-18: changed without the role {role}")
+            demand(allowed, f"INV-18: changed without the role {role}")
         self.fee_recipient = pool.fee_recipient
         if pool.roles.members != self.members:
             moved = {account for _, account in self.members ^ pool.roles.members}

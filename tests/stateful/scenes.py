@@ -55,7 +55,7 @@ def new(w: World) -> None:
 
 
 def warm(w: World) -> None:
-    """A rate of about 1.07, rewards under way, tickets in all states."""
+    """Rate of about 1.07, rewards under way, tickets in all states."""
     _stakes(w, ETHER // 3 + 11)
     _do(w, ["travel", YEAR - DAY], _plain_report(w, w.pool.assets * 73 // 1_000), ["travel", DAY])
     _do(w, ["request", FIRST, 10 * ETHER + 1, FIRST], ["request", REENTERER, 3 * ETHER, REENTERER])

@@ -31,7 +31,7 @@ def _number(address: Address) -> int:
 
 
 def _of_account(c: Choices, w: World) -> list[Question]:
-    """Views of one account."""
+    """Ask about one account."""
     account = c.pick(list(ADDRESS_WORD))
     word, pool, queue, token = ADDRESS_WORD[account], w.pool, w.queue, w.token
 
@@ -55,7 +55,7 @@ def _of_account(c: Choices, w: World) -> list[Question]:
 
 
 def _of_pair(c: Choices, w: World) -> list[Question]:
-    """Views of two accounts, or of a role and an account."""
+    """Ask about two accounts, or of a role and an account."""
     owner, spender = c.holder(), c.pick(list(ADDRESS_WORD))
     role = c.pick(list(ROLE_IDS))
     words = ADDRESS_WORD[owner] + ADDRESS_WORD[spender]
@@ -73,7 +73,7 @@ def _of_pair(c: Choices, w: World) -> list[Question]:
 
 
 def _of_amount(c: Choices, w: World) -> list[Question]:
-    """Views of one number."""
+    """Ask about one number."""
     pool = w.pool
     amount = c.amount(c.pick((pool.assets, pool.max_withdraw(c.holder()), pool.instant_allowance, pool.free())))
     word = amount.to_bytes(32, "big")
@@ -88,7 +88,7 @@ def _of_amount(c: Choices, w: World) -> list[Question]:
 
 
 def _of_pool(_: Choices, w: World) -> list[Question]:
-    """Views of everything at once."""
+    """Ask about everything at once."""
     pool, queue, token = w.pool, w.queue, w.token
     answers: dict[tuple[Address, str], Callable[[], Any]] = {
         (POOL, "totalAssets()"): pool.entry_value,
@@ -117,7 +117,7 @@ def _of_pool(_: Choices, w: World) -> list[Question]:
 
 
 def _of_ticket(c: Choices, w: World) -> list[Question]:
-    """Views of one ticket or point."""
+    """Ask about one ticket or point."""
     queue = w.queue
     ticket = c.payable_ticket()
 

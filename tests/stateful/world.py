@@ -26,6 +26,8 @@ from floe.model.queue import PARTLY_CLAIMED
 CHAIN_ID = 1
 GAS = 30_000_000
 """Gas of every transaction: a block's worth."""
+SCARCE_GAS = 160_000
+"""Enough for a claim, but not for leaving the receiver the gas that he is promised."""
 GENESIS = 1_700_000_000
 """block.timestamp of the deployment."""
 SEED = GWEI
@@ -121,8 +123,12 @@ ROLE_IDS = {"admin": bytes(32)} | {
 
 # --- calls ---
 
-Call = tuple[Address, Address, bytes, int, Callable[..., Any], tuple[Any, ...], tuple[Address, ...], tuple[int, ...]]
-"""Sender, target, calldata, wei; the model's method and arguments; accounts and tickets whose storage to compare."""
+Accounts = tuple[Address, ...]
+Call = tuple[
+    Address, Address, bytes, int, Callable[..., Any], tuple[Any, ...], Accounts, tuple[int, ...], Accounts
+]  # fmt: skip
+"""Sender, target, calldata, wei; the model's method and arguments; accounts and tickets whose storage to compare; and
+accounts whose code may run because something arrives at them."""
 
 REFUSE, REACT, INSIST, MISANSWER = 1, 2, 4, 8
 """Orders to a Reenterer: refuse what arrives; make a call then; the same, and refuse if it reverts; answer wrongly."""
@@ -218,6 +224,7 @@ class World:
     def __init__(self, artifacts: Mapping[str, Compiled]) -> None:
         """Deploy on both sides; `artifacts` holds all of CONTRACTS and MOCKS by name."""
         self.evm = EVM(env=Env(cfg=CfgEnv(chain_id=CHAIN_ID)), gas_limit=GAS, spec_id="PRAGUE")
+        self._storage, self._balance = self.evm.storage, self.evm.get_balance
         self._deploy(artifacts)
         self._look_up(artifacts)
         accounts = model.Accounts(
@@ -320,12 +327,7 @@ class World:
         self._checkpoint = self.evm.snapshot()
         self.evm.reset_transient_storage()
         state, reactions = self._kept
-        self.model.restore(
-            [
-                (part, name, value.copy() if isinstance(value, dict | list | set) else value)
-                for part, name, value in state
-            ]
-        )
+        self.model.restore(state)
         self.reactions = dict(reactions)
         self.words = self.pool.words()
         self.travel(0)
@@ -339,12 +341,13 @@ class World:
 
     def run(self, call: Call) -> str | None:
         """Make a call on both sides and compare. Returns the revert reason, None when it succeeded."""
-        sender, target, data, value, method, arguments, accounts, tickets = call
+        sender, target, data, value, method, arguments, accounts, tickets, visited = call
         self.transactions += 1
         answer: Any = None
         reason: str | None = None
         try:
-            answer = method(*arguments) if REACTING.isdisjoint(accounts) else self._attempt(method, arguments)
+            foreign = self.chain.scarce or not REACTING.isdisjoint(visited)
+            answer = self._attempt(method, arguments) if foreign else method(*arguments)
         except Revert as revert:
             reason = revert.reason
         evm = self.evm
@@ -357,7 +360,7 @@ class World:
         got: str | None = None
         output = b""
         try:
-            output = evm.message_call(sender, target, data, value, GAS)
+            output = evm.message_call(sender, target, data, value, SCARCE_GAS if self.chain.scarce else GAS)
         except RuntimeError as error:
             got = reason_of(error)
         evm.reset_transient_storage()
@@ -433,8 +436,8 @@ class World:
 
     def check(self, accounts: tuple[Address, ...], tickets: tuple[int, ...]) -> None:
         """Compare the state words, the ETH of the protocol, and the storage of some accounts and tickets."""
-        evm, pool, queue, ether = self.evm, self.pool, self.queue, self.chain.ether
-        storage, balance = evm.storage, evm.get_balance
+        pool, queue, token, ether = self.pool, self.queue, self.token, self.chain.ether
+        storage, balance = self._storage, self._balance
         self.words = words = pool.words()
         a, b, c, d, e, f, g, h = self.word_slots
         if words != (
@@ -444,7 +447,7 @@ class World:
             self._explain_words()
         if storage(QUEUE, self.head_slot) != queue.head_word() or storage(QUEUE, self.line_slot) != queue.line_word():
             raise Mismatch("the queue's words differ")
-        if storage(TOKEN, self.total_shares_slot) != self.token.total_shares:
+        if storage(TOKEN, self.total_shares_slot) != token.total_shares:
             raise Mismatch("the wrapped shares differ")
         if (
             balance(POOL) != ether[POOL]
@@ -456,7 +459,7 @@ class World:
         for account in accounts:
             if storage(POOL, self.balance_slots[account]) != pool.balances.get(account, 0):
                 raise Mismatch(f"shares of {NAMES[account]} differ")
-            if storage(TOKEN, self.wrapped_slots[account]) != self.token.shares_of.get(account, 0):
+            if storage(TOKEN, self.wrapped_slots[account]) != token.shares_of.get(account, 0):
                 raise Mismatch(f"wrapped shares of {NAMES[account]} differ")
         for ticket in tickets:
             self._check_ticket(ticket)
