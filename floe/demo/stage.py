@@ -63,8 +63,6 @@ class Stage:
         self.tips = 0
         self.expected_loss = 0
         """Wei that a slashed validator may still lose."""
-        self.settled_by_leavers = 0
-        """Wei of it that the pool has taken off already, from those who left."""
         self.samples: list[Sample] = []
         self.chain.make_request("anvil_setBlockTimestampInterval", [BLOCK])
 
@@ -294,21 +292,15 @@ class Stage:
         return lines
 
     def _report(self) -> tuple[int, ...]:
-        """Everything an oracle knows at the reference time.
-
-        While a loss is pending, leavers pay their part of it at once, and the pool takes that part off what it has
-        outside. The validators still have it, so the oracle leaves it out of both numbers.
-        """
-        swept, gifts_taken = self.swept()
-        received = self.vaults[0].balance + swept + gifts_taken
-        gone = self.settled_by_leavers if self.expected_loss else 0
+        """Return everything an oracle knows at the reference time, in the order of the contract's struct."""
+        received = self.vaults[0].balance + sum(self.swept())
         return (
-            self.beacon.total() - gone,
+            self.beacon.total(),
             self.beacon.deposited,
             self.beacon.withdrawn,
             received - self.beacon.withdrawn,
             self.queue.tail(),
-            max(self.expected_loss - gone, 0),
+            self.expected_loss,
         )
 
     def _fulfil(self) -> list[str]:
@@ -316,7 +308,6 @@ class Stage:
             return []
         receipt = self.send(self.stranger, self.pool.fulfil)
         log = receipt.events.filter(self.pool.Fulfilled)[0]
-        self.settled_by_leavers += log.settled_loss
         left = self.lens.protocol().waiting
         rest = f"; {eth(left)} shares still wait" if left else ""
         return [f"exits are paid: {eth(log.assets)} ETH for {eth(log.shares)} shares{rest}"]

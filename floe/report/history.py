@@ -1,7 +1,8 @@
 """The protocol's past out of its events alone: rates, assets, revenue, and what each holder put in and earned.
 
 Pure: `replay` takes decoded events (`events.read`) and does no I/O, so a light node, a database or a file of logs is
-enough, for any time in the past. The books are kept by the rules of the contracts and equal their views to the wei.
+enough, for any time in the past. The books are kept by the rules of the contracts and equal their views to the wei;
+every report says what they must be, so events that are missing before it do not go unnoticed.
 
 What a holder earns is told from what he put in. A position is all his shares: free, wrapped, and waiting in tickets.
 What came in counts as *invested* (ETH deposited, or the value of shares that somebody handed over), what left as
@@ -144,14 +145,14 @@ class Books:
 
     def value(self, holder: str, now: int) -> int:
         """Wei: shares at the entry rate, waiting tickets at the exit rate, filled ones at what they will pay."""
-        shares = self.free[holder] + self.wrapped[holder]
+        shares = self.free.get(holder, 0) + self.wrapped.get(holder, 0)
         return shares * self.entry_value(now) // self.shares + sum(
             self._ticket_value(ticket, now) for ticket in self.tickets.values() if ticket.owner == holder
         )
 
     def reward(self, holder: str, now: int) -> int:
         """Wei earned since the first share, whether still in the position or not (signed)."""
-        position = self.positions[holder]
+        position = self.positions.get(holder, Position())
         return position.returned + self.value(holder, now) - position.invested
 
     def _ticket_value(self, ticket: Ticket, now: int) -> int:
@@ -233,11 +234,7 @@ class Books:
         self._take(event.arguments["owner"], shares, assets)
         self._burn(shares, assets)
         self.revenue.instant_fees += fee
-        if fee:
-            total, now = self.locked(event.time) + fee, event.time
-            rest = max(self.stream[2], now) - now
-            rest += fee * max(self.period - rest, 0) // total
-            self.stream = (total, now, now + rest)
+        self._stream_more(fee, event.time, self.period)
 
     def _pool_fulfilled(self, event: Event) -> None:
         shares, assets, settled = (event.arguments[name] for name in ("shares", "assets", "settled_loss"))
@@ -253,6 +250,15 @@ class Books:
         self.shares -= shares
         self.assets -= assets
 
+    def _stream_more(self, amount: int, now: int, span: int) -> None:
+        """Lock `amount` wei more, as in stream.vy."""
+        if amount:
+            total, rest = self.locked(now) + amount, max(self.stream[2] - now, 0)
+            self.stream = (total, now, now + rest + amount * max(span - rest, 0) // total)
+
+    def _pool_declaredstale(self, event: Event) -> None:
+        self.outside -= event.arguments["swept"]
+
     def _pool_senttovalidators(self, event: Event) -> None:
         self.outside += event.arguments["amount"]
 
@@ -260,25 +266,26 @@ class Books:
         self.period = event.arguments["parameters"]["period"]
 
     def _pool_reported(self, event: Event) -> None:
-        gain, fee, now = event.arguments["gain"], event.arguments["fee"], event.time
-        locked, end = self.locked(now), max(self.stream[2], now)
+        said, now = event.arguments, event.time
+        gain, fee = said["gain"], said["fee"]
         if gain < 0:
-            locked -= min(locked, -gain)
             self.deficit -= gain
+            self.stream = (self.locked(now) - min(self.locked(now), -gain), now, max(self.stream[2], now))
         else:
             self.deficit -= min(self.deficit, gain)
-            locked += gain - fee
-            end = now + max(self.period, now - self.reported_at) if gain > fee else end
-        self.stream = (locked, now, end)
+            self._stream_more(gain - fee, now, max(self.period, now - self.reported_at))
         self.reported_at = now
-        self.shares, self.assets, self.outside, self.pending_loss = (
-            event.arguments[name] for name in ("shares", "assets", "outside", "pending_loss")
-        )
+        beside = said["tips"] + said["gifts"] + said["surplus"]
+        self.shares += said["fee_shares"]
+        self.assets += gain
+        self.outside += gain - beside - said["swept"]
+        self.pending_loss = said["pending_loss"]
+        if (self.shares, self.assets, self.outside) != (said["shares"], said["assets"], said["outside"]):
+            raise HistoryError(f"the report in block {event.block} starts from other books: events are missing")
         self.revenue.gross += gain
         self.revenue.fee += fee
-        if event.arguments["fee_shares"]:
-            shares = event.arguments["fee_shares"]
-            self._give(_other_half(self._minted, shares), shares, 0)
+        if said["fee_shares"]:
+            self._give(_other_half(self._minted, said["fee_shares"]), said["fee_shares"], 0)
 
     def _queue_requested(self, event: Event) -> None:
         owner, shares = event.arguments["owner"], event.arguments["shares"]
