@@ -217,7 +217,7 @@ def test_declare_stale__in_time__makes_all_waiting_exits_eligible(evm: Evm, prot
     evm.travel(protocol.lens.protocol().stale_from - evm.now)
     rate = pool.exit_rate()
     pool.declare_stale(sender=OUTSIDER)
-    assert evm.events(pool)[0].fields == {"eligible": 3 * ETHER}
+    assert evm.events(pool)[0].fields == {"eligible": 3 * ETHER, "swept": 0}
     assert pool.eligible() == 3 * ETHER
     shares, assets = pool.fulfil()
     assert shares == 3 * ETHER
@@ -247,3 +247,43 @@ def test_declare_stale__after_a_report__counts_from_the_report(evm: Evm, protoco
         protocol.pool.declare_stale()
     evm.travel(1)
     protocol.pool.declare_stale()
+
+
+def test_declare_stale__ether_in_the_withdrawal_vault__comes_into_the_buffer(evm: Evm, protocol: Protocol):
+    """What validators had paid out when reports stopped must not be stuck; the next report finds out what it was."""
+    pool = protocol.pool
+    evm.fund(protocol.withdrawal_vault, 32 * ETHER)
+    evm.travel(PARAMETERS.stale_after)
+    price, buffer, outside = pool.entry_price(), pool.buffer(), pool.outside()
+    pool.declare_stale(sender=OUTSIDER)
+    assert evm.events(pool)[0].fields == {"eligible": 0, "swept": 32 * ETHER}
+    assert pool.buffer() == buffer + 32 * ETHER
+    assert pool.outside() == outside - 32 * ETHER
+    assert pool.entry_price() == price
+    assert evm.balance(protocol.withdrawal_vault) == 0
+    # The oracle comes back and says the same: nothing is counted twice.
+    assert pool.state()[5] >> 96 == 32 * ETHER
+    assert protocol.report()["gain"] == 0
+    assert pool.outside() == outside - 32 * ETHER
+
+
+def test_declare_stale__gift_in_the_withdrawal_vault__is_no_gain_either(evm: Evm, protocol: Protocol):
+    pool = protocol.pool
+    cl = pool.outside()
+    evm.fund(protocol.withdrawal_vault, ETHER)
+    evm.travel(PARAMETERS.stale_after)
+    pool.declare_stale()
+    # The chain has paid out nothing: all of it still lies with the validators, and the wei in the buffer is a gift.
+    reported = protocol.report(cl=cl, withdrawn_at_ref=0, donated=ETHER)
+    assert (reported["gain"], reported["gifts"], reported["swept"]) == (0, 0, 0)
+    assert pool.outside() == cl - ETHER
+
+
+def test_declare_stale__loss_pending__leaves_enough_outside_to_lose(evm: Evm, protocol: Protocol):
+    pool = protocol.pool
+    protocol.report(pending_loss=pool.outside() - 5 * ETHER)
+    evm.fund(protocol.withdrawal_vault, 32 * ETHER)
+    evm.travel(PARAMETERS.stale_after)
+    pool.declare_stale()
+    assert evm.events(pool)[0].fields["swept"] == 5 * ETHER
+    assert pool.outside() == pool.pending_loss()

@@ -38,10 +38,14 @@ def free(protocol: Protocol) -> int:
 
 
 def exact_fee(protocol: Protocol, gross: int) -> Fraction:
-    """Fee in wei on the straight line of the design, without any rounding but the target's."""
+    """Fee in wei without any rounding but the target's: the mean price between the buffer before and after.
+
+    The buffer of the warm protocol is below its target, so the whole way lies on the slope.
+    """
     low, high = Fraction(PARAMETERS.instant_fee_min, PPM), Fraction(PARAMETERS.instant_fee_max, PPM)
-    left, target = max(free(protocol) - gross, 0), protocol.lens.protocol().target
-    return gross * (high - (high - low) * min(Fraction(left, target), Fraction(1)))
+    before, target = free(protocol), protocol.lens.protocol().target
+    assert gross <= before < target
+    return gross * (high - (high - low) * Fraction(2 * before - gross, 2 * target))
 
 
 # --- redeem ---
@@ -57,7 +61,7 @@ def test_redeem__any_shares__pays_their_exit_value_less_the_fee(protocol: Protoc
         preview = pool.previewRedeem(shares)
         paid = pool.redeem(shares, RECEIVER, STAKER, sender=STAKER)
         assert paid == preview == evm.balance(RECEIVER)
-        assert fee <= gross - paid < fee + Fraction(gross, PPM) + 1
+        assert fee <= gross - paid < fee + Fraction(2 * gross, PPM) + 1
 
 
 def test_redeem__booked__burns_shares_and_streams_the_fee(evm: Evm, pool: Contract):
@@ -88,15 +92,15 @@ def test_redeem__booked__burns_shares_and_streams_the_fee(evm: Evm, pool: Contra
     assert new_value * supply >= value * new_supply
 
 
-def test_redeem__fee__reaches_the_others_over_a_mean_of_both_times(evm: Evm, pool: Contract, protocol: Protocol):
+def test_redeem__fee__joins_the_stream_by_its_weight(evm: Evm, pool: Contract, protocol: Protocol):
     locked, end = pool.locked(), protocol.lens.protocol().stream_end
     paid = pool.redeem(20 * ETHER, RECEIVER, STAKER, sender=STAKER)
     fee = pool.locked() - locked
     assert fee > 0
     assert paid > 0
-    span = Fraction(locked * (end - evm.now) + fee * DAY, locked + fee)
-    new_end = protocol.lens.protocol().stream_end
-    assert span <= new_end - evm.now < span + 1
+    rest = end - evm.now
+    expected = rest + int(Fraction(fee * (DAY - rest), locked + fee))
+    assert protocol.lens.protocol().stream_end - evm.now == expected
     rate = pool.exit_rate()
     evm.travel(DAY)
     assert pool.exit_rate() > rate
@@ -178,12 +182,13 @@ def test_withdraw__any_assets__pays_them_exactly_for_the_least_shares(protocol: 
         value, supply = pool.entry_price()
         preview = pool.previewWithdraw(assets)
         less = pool.previewRedeem(preview - 1)
+        gross = preview * value // supply
+        fee = exact_fee(protocol, gross)
         shares = pool.withdraw(assets, RECEIVER, STAKER, sender=STAKER)
         assert shares == preview
         assert evm.balance(RECEIVER) == assets
         assert less < assets
-        gross = shares * value // supply
-        assert gross - assets < exact_fee(protocol, gross) + Fraction(gross, PPM) + 3
+        assert gross - assets < fee + Fraction(2 * gross, PPM) + 3
         assert pool.entry_price()[0] == value - gross
 
 

@@ -60,7 +60,10 @@ def test_report__gain__is_booked_with_a_fee_and_moves_no_price(evm: Evm, protoco
     }
     assert pool.balanceOf(FEE_RECIPIENT) == fee_before + fee_shares
     assert pool.locked() == locked + gain - fee
-    assert protocol.lens.protocol().stream_end == evm.now + PARAMETERS.period
+    rest = DAY - DAY // 3 - 1 - DAY // 2
+    elapsed = max(PARAMETERS.period, DAY // 3 + 1 + DAY // 2)
+    joined = rest + (gain - fee) * (elapsed - rest) // (locked + gain - fee)
+    assert protocol.lens.protocol().stream_end == evm.now + joined
     assert protocol.lens.protocol().reported_at == evm.now
     new_value, new_supply = pool.entry_price()
     assert 0 <= new_value * supply - value * new_supply < value
@@ -78,6 +81,22 @@ def test_report__gain__streams_by_the_second(evm: Evm, protocol: Protocol):
         with evm.undone():
             evm.travel(passed)
             assert pool.locked() == locked * max(DAY - passed, 0) // DAY
+
+
+def test_report__late__streams_for_as_long_as_it_took(evm: Evm, protocol: Protocol):
+    """Whoever enters just before a late report earns no more than whoever enters before any other."""
+    pool = protocol.pool
+    evm.travel(DAY)
+    protocol.report()
+    evm.travel(9 * DAY)
+    protocol.report(gain=9 * FRACTION)
+    assert protocol.lens.protocol().stream_end == evm.now + 9 * DAY
+    evm.travel(3 * DAY)
+    locked = pool.locked()
+    # The next report, in time again, does not hurry it.
+    protocol.report(gain=FRACTION)
+    assert protocol.lens.protocol().stream_end == evm.now + 6 * DAY
+    assert pool.locked() == locked + FRACTION * 9 // 10
 
 
 def test_report__nothing_happened__leaves_stream_and_price_alone(evm: Evm, protocol: Protocol):
@@ -328,13 +347,6 @@ def test_report__more_deposited_than_sent__reverts(protocol: Protocol):
     with reverts("report: deposits ahead of pool"):
         protocol.report(deposited_at_ref=sent + 1)
     protocol.report(deposited_at_ref=sent)
-
-
-def test_report__withdrawals_fell__reverts(evm: Evm, protocol: Protocol):
-    evm.fund(protocol.withdrawal_vault, ETHER)
-    protocol.report(withdrawn=ETHER)
-    with reverts("report: withdrawals fell"):
-        protocol.report(withdrawn_at_ref=ETHER - 1)
 
 
 def test_report__donations_fell__reverts(evm: Evm, protocol: Protocol):

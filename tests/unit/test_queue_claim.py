@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.evm import DAY, ETHER, ZERO, Contract, Evm, reverts
+from tests.evm import DAY, ETHER, ZERO, Contract, Evm, RevertError, reverts
 from tests.protocol import OPERATOR, OUTSIDER, RECEIVER, SAVER, STAKER, Protocol
 
 NO_TICKET, NOTHING_FILLED, WRONG_HINT, SEND_FAILED = 1, 2, 4, 8
@@ -191,6 +191,38 @@ def test_claim__owner_takes_no_ether__reverts_and_keeps_the_ticket(protocol: Pro
     # A receiver that does take it helps.
     queue.claim_to(1, RECEIVER, sender=wallet)
     assert protocol.evm.balance(RECEIVER) == amount
+
+
+# Takes ETH only with 98,000 gas or more: push3 98000, gas, lt, push1 10, jumpi, stop, jumpdest, push0, push0, revert.
+HUNGRY = "62017ed05a10600a57005b5f5ffd"
+
+
+@pytest.mark.parametrize("claim", ["claim", "claim_to", "claim_many"])
+def test_claim__for_somebody_else_with_little_gas__pays_in_full_or_reverts(filled: Protocol, claim: str):
+    """Nobody can make a payment fail by giving it too little gas: a call gets at most 63/64 of what is left."""
+    evm, queue = filled.evm, filled.queue
+    hungry = evm.place(HUNGRY)
+    queue.transferFrom(STAKER, hungry, 1, sender=STAKER)
+    queue.setApprovalForAll(OPERATOR, True, sender=STAKER)
+    arguments = {"claim": (1,), "claim_to": (2, hungry), "claim_many": ([1], [])}[claim]
+    paid, refused = [], []
+    for gas in range(60_000, 300_000, 500):
+        with evm.undone():
+            try:
+                getattr(queue, claim)(*arguments, sender=OPERATOR, gas=gas)
+                assert evm.balance(hungry) > 0
+                paid.append(gas)
+            except RevertError as error:
+                refused.append((gas, error.reason))
+    assert max(gas for gas, _ in refused) < min(paid)
+    gas = refused[-1][0]
+    with reverts("claim: too little gas"):
+        getattr(queue, claim)(*arguments, sender=OPERATOR, gas=gas)
+    assert "ether: send failed" not in {reason for _, reason in refused}
+
+
+def test_claim__for_oneself__needs_only_the_gas_it_takes(filled: Protocol):
+    assert filled.queue.claim(3, 3, sender=STAKER, gas=100_000) > 0
 
 
 # --- claim_to ---
