@@ -86,8 +86,8 @@ def draw_flatness(flatness: Flatness, file: Path) -> None:
             axes.set_xticks(flatness.steps, [f"{step:,}" for step in flatness.steps])
             axes.minorticks_off()
             axes.grid(axis="y", color=PALE, linewidth=0.5)
-            axes.set_ylim(0, 150)
             axes.legend(loc="upper left", fontsize=8)
+        left.set_ylim(0, 1.4 * left.dataLim.y1)  # room for the legend
         _save(figure, file)
 
 
