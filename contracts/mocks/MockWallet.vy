@@ -22,6 +22,8 @@ target: public(address)
 payload: public(Bytes[1024])
 amount: public(uint256)
 reacting: transient(bool)
+# What a queue asks a pool for, when the wallet stands for one.
+queue: public(address)
 
 
 @deploy
@@ -72,6 +74,14 @@ def answer_with(answer: bytes4):
     @notice Answer tickets with `answer`.
     """
     self.answer = answer
+
+
+@external
+def stand_for_pool_of(queue: address):
+    """
+    @notice Be the pool that `queue` was built for; what it then calls is accepted without doing anything.
+    """
+    self.queue = queue
 
 
 @external

@@ -68,6 +68,20 @@ def test_settle__not_the_pool__reverts(protocol: Protocol, sender: str):
         protocol.queue.settle(1, sender=caller, value=1)
 
 
+def test_settle__more_than_96_bits_paid_in__reverts(evm: Evm, protocol: Protocol):
+    """A wallet stands for the pool; a real one would have to turn over all the ETH there is six hundred times."""
+    wallet = protocol.wallet()
+    wallet.stand_for_pool_of(evm.next_address())
+    queue = evm.deploy("WithdrawalQueue", wallet)
+    queue.request(2**95 - 1, STAKER, sender=STAKER)
+    evm.fund(wallet, 2**96)
+    queue.settle(ETHER, sender=wallet, value=2**96 - ETHER)
+    with reverts("pool: total over 96 bits"):
+        queue.settle(ETHER, sender=wallet, value=ETHER)
+    queue.settle(ETHER, sender=wallet, value=ETHER - 1)
+    assert queue.paid_in() == 2**96 - 1
+
+
 def test_queue__plain_ether__is_refused(queue: Contract):
     with reverts():
         queue.receive(sender=OUTSIDER, value=1)

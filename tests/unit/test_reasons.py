@@ -1,0 +1,178 @@
+"""Every function with every reason it can revert with: documented, and provoked by a test of this folder.
+
+The reasons come from the sources (tests/sources.py): a new `assert` anywhere in a contract or its modules fails
+here until a test provokes it through each external function that reaches it, or the table below says why none can.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from floe import build
+from tests import sources
+from tests.evm import PROVOKED
+
+CONTRACTS = build.names(mocks=False)
+
+# Contract, functions, reason: why no call to them can end with it.
+UNREACHABLE = [
+    (
+        "FloePool",
+        "withdraw redeem fulfil send_to_validators",
+        "pool: total over 96 bits",
+        "these only lower S and A, or move ETH that is within A already",
+    ),
+    (
+        "FloePool",
+        "withdraw previewWithdraw",
+        "instant: no convergence",
+        "the rate counts in millionths and settles within a handful of rounds (test_lib_instant_fee)",
+    ),
+    ("FloePool", "__default__", "receiver: refused", "only nobody, the pool and the queue are refused: none sends ETH"),
+    ("FloePool", "__default__", "slippage: too few shares", "it asks for no minimum"),
+    ("FloePool", "maxMint", "pool: no value", "without value maxDeposit is 0, and that is answered before"),
+    (
+        "FloePool",
+        "fulfil",
+        "caller: not the pool",
+        "the queue is built for this pool, and this pool for that queue",
+    ),
+    (
+        "FloePool",
+        "report declare_stale",
+        "caller: not the pool; caller: not a vault",
+        "the constructor makes sure that the vaults are this pool's",
+    ),
+    ("FloePool", "declare_stale", "vault: balance too low", "it sweeps what is there"),
+    (
+        "WithdrawalVault",
+        "sweep",
+        "caller: not a vault",
+        "the pool's constructor takes a vault only if that names it as its pool",
+    ),
+    ("ExecutionVault", "sweep", "caller: not a vault", "as above"),
+    (
+        "WithdrawalQueue",
+        "request request_many",
+        "caller: not the queue",
+        "the pool is built for this queue",
+    ),
+    (
+        "WithdrawalQueue",
+        "claim_many tokenURI claimable",
+        "claim: wrong hint",
+        "they give no hint, or one that was found right before",
+    ),
+    ("RebasingToken", "stake", "deposit: value differs", "it names the value it sends"),
+    (
+        "RebasingToken",
+        "wrap unwrap",
+        "receiver: refused",
+        "shares go to the token or to the caller, who may have them",
+    ),
+    ("Pauser", "resume", "pause: too long", "it asks for a time that has passed"),
+    (
+        "Lens",
+        "tickets",
+        "ticket: does not exist; claim: wrong hint",
+        "it asks only for tickets that were made, and gives no hint",
+    ),
+    ("Lens", "account", "receiver: refused", "nobody's account is answered without asking the queue"),
+]
+
+# Reasons of sums that hold more ETH than there is: said once, in the modules that pack them.
+CAPACITY = {"pool: total over 96 bits", "request: line over 95 bits", "instant: no convergence"}
+
+Key = tuple[str, str, str]
+
+
+def unreachable() -> set[Key]:
+    return {
+        (contract, function, reason)
+        for contract, functions, reasons, _ in UNREACHABLE
+        for function in functions.split()
+        for reason in reasons.split("; ")
+    }
+
+
+def reachable() -> set[Key]:
+    """Return what the sources allow, whether or not a call can get there."""
+    return {
+        (contract, function, reason)
+        for contract in CONTRACTS
+        for function in sources.functions(contract)
+        for reason in sources.reasons(contract, function)
+    }
+
+
+def listed(keys: set[Key]) -> str:
+    return "\n".join(f"{contract}.{function}: {reason}" for contract, function, reason in sorted(keys))
+
+
+def test_sources__known_functions__have_the_reasons_that_they_should():
+    """Guard the reading itself: own asserts, the helper, a module's module, a call into another contract."""
+    assert sources.reasons("FloePool", "transferFrom") == {
+        "allowance: too low",
+        "receiver: refused",
+        "balance: too low",
+    }
+    assert "ecdsa: invalid signature" in sources.reasons("RebasingToken", "permit")
+    assert "allowance: too low" in sources.reasons("RebasingToken", "wrap")
+    assert "vault: balance too low" in sources.reasons("FloePool", "report")
+    assert sources.reasons("FloePool", "totalSupply") == set()
+    assert "__init__" in sources.functions("Timelock")
+    assert "__default__" in sources.functions("FloePool")
+
+
+def test_reasons__declared__are_all_used():
+    assert sources.declared() == {reason for _, _, reason in reachable() if reason in sources.declared()}
+
+
+def test_reasons__declared__are_short_and_say_subject_and_problem():
+    for reason in sources.declared():
+        subject, _, problem = reason.partition(": ")
+        assert subject == subject.lower(), reason
+        assert subject and problem, reason
+        assert len(reason) <= 32, reason
+
+
+def test_unreachable__every_entry__is_in_the_sources():
+    stale = unreachable() - reachable()
+    assert not stale, f"not in the sources any more:\n{listed(stale)}"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_docstrings__of_our_own_functions__list_their_reasons(contract: str):
+    """A docstring may refer to another function's list ("as `deposit`"), which may hold more than applies."""
+    for name, function in sources.functions(contract).items():
+        if not function.own:
+            continue
+        here = {reason for c, f, reason in reachable() - unreachable() if (c, f) == (contract, name)}
+        quoted, referred = sources.documented(contract, name)
+        assert quoted <= here, f"{contract}.{name} documents what cannot happen: {quoted - here}"
+        missing = here - quoted - referred - CAPACITY
+        assert not missing, f"{contract}.{name} does not document {missing}"
+
+
+def test_every_reason__of_every_function__is_provoked(request: pytest.FixtureRequest):
+    """Runs last in this folder, and needs all files that demand reverts to have run before."""
+    files = {file for file in Path(__file__).parent.glob("test_*.py") if "with reverts(" in file.read_text()}
+    ran = {item.path for item in request.session.items}
+    if files - ran:
+        pytest.skip(f"run all of tests/unit: {', '.join(sorted(file.name for file in files - ran))} did not run")
+
+    silent = reachable() - unreachable() - PROVOKED
+    assert not silent, f"no test provokes:\n{listed(silent)}"
+    surprising = PROVOKED & unreachable()
+    assert not surprising, f"said to be unreachable, and provoked:\n{listed(surprising)}"
+
+
+def test_every_revert__seen_in_a_test__is_known_from_the_sources():
+    """The other way round, so that the reading of the sources is not blind to a path."""
+    passed_on = {"Timelock"}  # passes on whatever the call it makes reverts with
+    seen = {
+        key for key in PROVOKED if key[0] in CONTRACTS and key[0] not in passed_on and key[2] and "halt" not in key[2]
+    }
+    assert seen <= reachable(), f"not in the sources:\n{listed(seen - reachable())}"
