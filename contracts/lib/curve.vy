@@ -11,6 +11,7 @@
 """
 from contracts.lib import reasons
 from contracts.lib import words
+from interfaces import IWithdrawalQueue
 
 # filled shares u96 | filled ether u96 | points u64
 head: uint256
@@ -34,32 +35,36 @@ def _append(shares: uint256, ether_: uint256):
 
 @internal
 @view
-def _value(a: uint256, b: uint256, head: uint256, hint: uint256) -> uint256:
+def _worth(a: uint256, b: uint256, hint: uint256) -> (uint256, uint256, IWithdrawalQueue.Unpaid):
     """
-    @notice F(b) - F(a) in wei for a < b <= filled shares. `hint` is the segment of `a` (see `_segment`), 0 to
-            look it up.
-    @dev Reverts: "claim: wrong hint".
+    @notice What is paid for a ticket [a, b): the end of its filled part, F(end) - F(a) in wei, and the reason when
+            that is nothing. `hint` is the segment of `a`, 0 to look it up. With the right one a ticket that ends in
+            the same segment needs two points and nothing else.
     """
-    last: uint256 = head >> 192
     segment: uint256 = hint
-    if segment == 0:
-        segment = self._segment(a, 1, last)
-    else:
-        assert segment <= last, reasons.HINT
+    if hint == 0:
+        head: uint256 = self.head
+        if a >= head & words.U96:
+            return a, 0, IWithdrawalQueue.Unpaid.NOTHING_FILLED
+        segment = self._segment(a, 1, head >> 192)
     from_word: uint256 = self.points[segment - 1]
     to_word: uint256 = self.points[segment]
-    if hint != 0:
-        assert self._holds(from_word, to_word, a), reasons.HINT
+    # Points beyond the last are zero and hold nothing.
+    if a < (from_word & words.U128) or a >= (to_word & words.U128):
+        if a >= self.head & words.U96:
+            return a, 0, IWithdrawalQueue.Unpaid.NOTHING_FILLED
+        return a, 0, IWithdrawalQueue.Unpaid.WRONG_HINT
     start: uint256 = self._at(a, from_word, to_word)
 
-    if b == words._low(head):
-        return words._high(head) - start
-    if (to_word & words.U128) < b:
-        # `b` lies in a later segment: the last one that starts before `b`. Most tickets end soon after they start.
-        segment = self._segment_near(b - 1, segment + 1, last)
-        from_word = self.points[segment - 1]
-        to_word = self.points[segment]
-    return self._at(b, from_word, to_word) - start
+    end: uint256 = b
+    if b > (to_word & words.U128):
+        head: uint256 = self.head
+        end = min(b, head & words.U96)
+        if end > (to_word & words.U128):
+            segment = self._segment_near(end - 1, segment + 1, head >> 192)
+            from_word = self.points[segment - 1]
+            to_word = self.points[segment]
+    return end, self._at(end, from_word, to_word) - start, empty(IWithdrawalQueue.Unpaid)
 
 
 @internal
@@ -98,23 +103,6 @@ def _segment_near(position: uint256, first: uint256, last: uint256) -> uint256:
         low = high + 1
         length *= 2
     return last
-
-
-@internal
-@view
-def _fits(position: uint256, hint: uint256, head: uint256) -> bool:
-    """
-    @notice Whether `hint` is the segment that holds `position`.
-    """
-    if hint == 0 or hint > head >> 192:
-        return False
-    return self._holds(self.points[hint - 1], self.points[hint], position)
-
-
-@internal
-@pure
-def _holds(from_word: uint256, to_word: uint256, position: uint256) -> bool:
-    return (from_word & words.U128) <= position and position < (to_word & words.U128)
 
 
 @internal

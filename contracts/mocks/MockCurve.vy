@@ -5,6 +5,8 @@
 @notice The smallest use of `curve.vy`: its functions, callable from outside.
 """
 from contracts.lib import curve
+from contracts.lib import reasons
+from interfaces import IWithdrawalQueue
 
 initializes: curve
 
@@ -29,7 +31,12 @@ def point(index: uint256) -> uint256:
 @external
 @view
 def value(a: uint256, b: uint256, hint: uint256) -> uint256:
-    return curve._value(a, b, curve.head, hint)
+    worth: uint256 = 0
+    reason: IWithdrawalQueue.Unpaid = empty(IWithdrawalQueue.Unpaid)
+    filled_end: uint256 = 0
+    filled_end, worth, reason = curve._worth(a, b, hint)
+    assert reason != IWithdrawalQueue.Unpaid.WRONG_HINT, reasons.HINT
+    return worth
 
 
 @external
@@ -41,4 +48,4 @@ def segment(position: uint256, first: uint256, last: uint256) -> uint256:
 @external
 @view
 def fits(position: uint256, hint: uint256) -> bool:
-    return curve._fits(position, hint, curve.head)
+    return hint != 0 and curve._worth(position, position + 1, hint)[2] == empty(IWithdrawalQueue.Unpaid)

@@ -76,7 +76,7 @@ def request(shares: uint256, receiver: address) -> uint256:
     ticket: uint256 = ticket_book._next(line)
     ticket_book.line = ticket_book._issue(line, shares, receiver)
     ticket_book.balances[receiver] += 1
-    extcall POOL.lock_for_exit(msg.sender, shares)
+    extcall POOL.lock_for_exit(msg.sender, shares, skip_contract_check=True)
     return ticket
 
 
@@ -96,7 +96,7 @@ def request_many(shares: DynArray[uint256, MAX_BATCH], receiver: address) -> uin
         total += amount
     ticket_book.line = line
     ticket_book.balances[receiver] += len(shares)
-    extcall POOL.lock_for_exit(msg.sender, total)
+    extcall POOL.lock_for_exit(msg.sender, total, skip_contract_check=True)
     return first
 
 
@@ -127,8 +127,8 @@ def claim(ticket: uint256, hint: uint256 = 0) -> uint256:
     @dev Unless the owner calls, he gets 100,000 gas to take the ETH. Reverts: "ticket: does not exist",
          "claim: nothing filled", "claim: wrong hint", "claim: too little gas", "ether: send failed".
     """
-    owner: address = ticket_book._owner(ticket)
-    return self._claim(ticket, owner, owner, hint)
+    slot: uint256 = ticket_book._slot(ticket)
+    return self._claim(ticket, slot, ticket_book._owner_in(slot), hint)
 
 
 @external
@@ -137,10 +137,10 @@ def claim_to(ticket: uint256, receiver: address, hint: uint256 = 0) -> uint256:
     @notice As `claim`, but paid to `receiver`. For the owner, his operators and whoever he approved for the ticket.
     @dev Reverts: as `claim`, and "ticket: caller may not", "receiver: refused".
     """
-    owner: address = ticket_book._owner(ticket)
-    ticket_book._check_may(ticket, owner)
+    slot: uint256 = ticket_book._slot(ticket)
+    ticket_book._check_may(ticket, ticket_book._owner_in(slot))
     ticket_book._check_receiver(receiver)
-    return self._claim(ticket, owner, receiver, hint)
+    return self._claim(ticket, slot, receiver, hint)
 
 
 @external
@@ -153,7 +153,6 @@ def claim_many(tickets: DynArray[uint256, MAX_BATCH], hints: DynArray[uint256, M
     @dev Reverts: "claim: lengths differ", "claim: too little gas".
     """
     assert len(hints) == 0 or len(hints) == len(tickets), reasons.CLAIM_LENGTHS
-    head: uint256 = curve.head
     total: uint256 = 0
     for i: uint256 in range(len(tickets), bound=MAX_BATCH):
         ticket: uint256 = tickets[i]
@@ -166,14 +165,13 @@ def claim_many(tickets: DynArray[uint256, MAX_BATCH], hints: DynArray[uint256, M
             log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.NO_TICKET)
             continue
         start: uint256 = ticket_book._claimed_until(ticket, slot)
-        end: uint256 = min(ticket_book._end_in(slot), words._low(head))
-        if start >= end:
-            log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.NOTHING_FILLED)
+        end: uint256 = 0
+        amount: uint256 = 0
+        reason: IWithdrawalQueue.Unpaid = empty(IWithdrawalQueue.Unpaid)
+        end, amount, reason = curve._worth(start, ticket_book._end_in(slot), hint)
+        if reason != empty(IWithdrawalQueue.Unpaid):
+            log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=reason)
             continue
-        if hint != 0 and not curve._fits(start, hint, head):
-            log IWithdrawalQueue.ClaimSkipped(ticket=ticket, reason=IWithdrawalQueue.Unpaid.WRONG_HINT)
-            continue
-        amount: uint256 = curve._value(start, end, head, hint)
         ticket_book._book(ticket, slot, owner, end)
         if not self._pay(owner, amount):
             ticket_book._unbook(ticket, slot, owner, start, end)
@@ -203,8 +201,7 @@ def tokenURI(ticket: uint256) -> String[ticket_art.MAX_URI]:
     @notice ERC-721 metadata: JSON and picture as data, drawn from the ticket's state. Reverts:
             "ticket: does not exist".
     """
-    slot: uint256 = ticket_book.slots[ticket]
-    assert ticket_book._owner_in(slot) != empty(address), reasons.NO_TICKET
+    slot: uint256 = ticket_book._slot(ticket)
     end: uint256 = ticket_book._end_in(slot)
     start: uint256 = ticket_book._claimed_until(ticket, slot)
     return ticket_art._uri(ticket, end - start, self._open(start, end), self._claimable(start, end))
@@ -313,21 +310,19 @@ def _open(start: uint256, end: uint256) -> uint256:
 @internal
 @view
 def _claimable(start: uint256, end: uint256) -> uint256:
-    head: uint256 = curve.head
-    filled_end: uint256 = min(end, words._low(head))
-    if start >= filled_end:
-        return 0
-    return curve._value(start, filled_end, head, 0)
+    return curve._worth(start, end, 0)[1]
 
 
 @internal
-def _claim(ticket: uint256, owner: address, receiver: address, hint: uint256) -> uint256:
-    slot: uint256 = ticket_book.slots[ticket]
-    head: uint256 = curve.head
+def _claim(ticket: uint256, slot: uint256, receiver: address, hint: uint256) -> uint256:
+    owner: address = ticket_book._owner_in(slot)
     start: uint256 = ticket_book._claimed_until(ticket, slot)
-    end: uint256 = min(ticket_book._end_in(slot), words._low(head))
-    assert start < end, reasons.CLAIM_NOTHING
-    amount: uint256 = curve._value(start, end, head, hint)
+    end: uint256 = 0
+    amount: uint256 = 0
+    reason: IWithdrawalQueue.Unpaid = empty(IWithdrawalQueue.Unpaid)
+    end, amount, reason = curve._worth(start, ticket_book._end_in(slot), hint)
+    assert reason != IWithdrawalQueue.Unpaid.NOTHING_FILLED, reasons.CLAIM_NOTHING
+    assert reason != IWithdrawalQueue.Unpaid.WRONG_HINT, reasons.HINT
     ticket_book._book(ticket, slot, owner, end)
     self._log_claim(ticket, slot, owner, receiver, start, end, amount)
     assert self._pay(receiver, amount), reasons.SEND_FAILED

@@ -132,7 +132,16 @@ def maxDeposit(receiver: address) -> uint256:
     """
     @notice ERC-4626: wei that `receiver` could be staked for now; 0 while deposits are refused.
     """
-    return self._max_deposit(receiver)
+    room: uint256 = self._room(receiver)
+    if room == 0:
+        return 0
+    totals: uint256 = self.totals
+    supply: uint256 = words._low(totals)
+    entry_value: uint256 = self._entry_value(totals)
+    room = min(room, ((words.U96 - supply + 1) * entry_value - 1) // supply)
+    if room * supply < entry_value:
+        return 0  # too little for one share
+    return room
 
 
 @external
@@ -141,10 +150,10 @@ def maxMint(receiver: address) -> uint256:
     """
     @notice ERC-4626: shares that could be minted for `receiver` now.
     """
-    assets: uint256 = self._max_deposit(receiver)
-    if assets == 0:
+    room: uint256 = self._room(receiver)
+    if room == 0:
         return 0
-    return self._to_shares(assets)
+    return min(self._to_shares(room), words.U96 - words._low(self.totals))
 
 
 @external
@@ -315,23 +324,20 @@ def _stakeable() -> uint256:
 
 @internal
 @view
-def _max_deposit(receiver: address) -> uint256:
+def _room(receiver: address) -> uint256:
+    """
+    @notice Wei up to the deposit ceiling; 0 while deposits for `receiver` are refused.
+    """
     totals: uint256 = self.totals
-    stream_word: uint256 = self.stream_word
-    entry_value: uint256 = words._high(totals) - stream._locked(stream_word, block.timestamp)
     if (
-        entry_value == 0
+        self._entry_value(totals) == 0
         or totals & words.LOSSY != 0
         or words._time(totals) > block.timestamp
         or self._refuses(receiver)
     ):
         return 0
-    ceiling: uint256 = (stream_word >> 176) * WEI_IN_GWEI
-    room: uint256 = ceiling - min(words._high(totals), ceiling)
-    room = min(room, (words.U96 - words._low(totals)) * entry_value // words._low(totals))
-    if room * words._low(totals) < entry_value:
-        return 0  # too little for one share
-    return room
+    ceiling: uint256 = (self.stream_word >> 176) * WEI_IN_GWEI
+    return ceiling - min(words._high(totals), ceiling)
 
 
 # ---- shares ---------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def ownerOf(ticket: uint256) -> address:
     """
     @notice ERC-721: owner of an open ticket. Reverts: "ticket: does not exist".
     """
-    return self._owner(ticket)
+    return self._owner_in(self._slot(ticket))
 
 
 @external
@@ -70,7 +70,7 @@ def getApproved(ticket: uint256) -> address:
     """
     @notice ERC-721: who may act for this one ticket. Reverts: "ticket: does not exist".
     """
-    assert self._owner(ticket) != empty(address)
+    assert self._slot(ticket) != 0  # reverts by itself
     return self.approvals[ticket]
 
 
@@ -79,7 +79,7 @@ def approve(to: address, ticket: uint256):
     """
     @notice ERC-721: let `to` move or claim this ticket. Reverts: "ticket: does not exist", "ticket: caller may not".
     """
-    owner: address = self._owner(ticket)
+    owner: address = self._owner_in(self._slot(ticket))
     assert msg.sender == owner or self.isApprovedForAll[owner][msg.sender], reasons.NOT_OWNER
     self.approvals[ticket] = to
     log IERC721.Approval(owner=owner, approved=to, token_id=ticket)
@@ -136,8 +136,7 @@ def claimed_until(ticket: uint256) -> uint256:
     @notice Position up to which an open ticket has been claimed; its start before the first claim.
             Reverts: "ticket: does not exist".
     """
-    slot: uint256 = self.slots[ticket]
-    assert self._owner_in(slot) != empty(address), reasons.NO_TICKET
+    slot: uint256 = self._slot(ticket)
     return self._claimed_until(ticket, slot)
 
 
@@ -182,10 +181,13 @@ def _next(line: uint256) -> uint256:
 
 @internal
 @view
-def _owner(ticket: uint256) -> address:
-    owner: address = self._owner_in(self.slots[ticket])
-    assert owner != empty(address), reasons.NO_TICKET
-    return owner
+def _slot(ticket: uint256) -> uint256:
+    """
+    @notice The slot of an open ticket.
+    """
+    slot: uint256 = self.slots[ticket]
+    assert slot & words.U160 != 0, reasons.NO_TICKET
+    return slot
 
 
 @internal
@@ -232,9 +234,8 @@ def _issue(line: uint256, shares: uint256, receiver: address) -> uint256:
 
 @internal
 def _move(owner: address, to: address, ticket: uint256):
-    slot: uint256 = self.slots[ticket]
+    slot: uint256 = self._slot(ticket)
     holder: address = self._owner_in(slot)
-    assert holder != empty(address), reasons.NO_TICKET
     self._check_may(ticket, holder)
     assert holder == owner, reasons.WRONG_OWNER
     self._check_receiver(to)

@@ -203,20 +203,25 @@ class Pool:
         """Price of `shares` (rounded up)."""
         return ceil_div(shares * self.entry_value(), self.shares)
 
-    def max_deposit(self, receiver: Address) -> int:
-        """Most wei that `receiver` could be given shares for now."""
-        value = self.entry_value()
-        closed = self.chain.now < self.deposit_paused_until or self.lossy() or value == 0
+    def room(self, receiver: Address) -> int:
+        """Wei up to the deposit ceiling; 0 while deposits for `receiver` are refused."""
+        closed = self.chain.now < self.deposit_paused_until or self.lossy() or self.entry_value() == 0
         if closed or receiver in self.refused:
             return 0
-        under_ceiling = max(self.ceiling_gwei * GWEI - self.assets, 0)
-        most = min(under_ceiling, (U96 - self.shares) * value // self.shares)
-        return most if most * self.shares >= value else 0  # too little for one share
+        return max(self.ceiling_gwei * GWEI - self.assets, 0)
+
+    def max_deposit(self, receiver: Address) -> int:
+        """Most wei that `receiver` could be given shares for now: shares stay below 2^96, and there is at least one."""
+        room, value = self.room(receiver), self.entry_value()
+        if room == 0:
+            return 0
+        most = min(room, ((U96 - self.shares + 1) * value - 1) // self.shares)
+        return most if most * self.shares >= value else 0
 
     def max_mint(self, receiver: Address) -> int:
         """Most shares that `receiver` could be given now."""
-        most = self.max_deposit(receiver)
-        return self.convert_to_shares(most) if most else 0
+        room = self.room(receiver)
+        return min(self.convert_to_shares(room), U96 - self.shares) if room else 0
 
     def max_redeem(self, owner: Address) -> int:
         """Most shares that `owner` could leave with now by instant exit."""
