@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,15 @@ ROLES = ("deployer", "oracle", "registry_owner", "treasury", "proposer", "guardi
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quiet():
-    """Keep Ape from telling about every transaction."""
+def own_chain() -> Iterator[None]:
+    """Keep Ape from telling about every transaction, and take code off the test accounts.
+
+    Everybody knows their keys, so on public chains somebody has put code there that sends away what they get.
+    """
+    provider = ape.networks.active_provider
+    for account in ape.accounts.test_accounts:
+        if provider.web3.eth.get_code(account.address):
+            provider.make_request("anvil_setCode", [account.address, "0x"])
     with logger.at_level(LogLevel.ERROR):
         yield
 

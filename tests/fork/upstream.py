@@ -1,0 +1,101 @@
+"""A local node to fork when no RPC URL is given: mainnet's chain id, and the contracts that Floe stands on.
+
+The bytecode is the real one, of the deposit contract and of EIP-4788, 2935, 7002 and 7251. It is read at run time out
+of the Hoodi genesis in the npm package `@ethereumjs/genesis`, and placed at the addresses that it has on every chain.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from web3 import HTTPProvider, Web3
+
+from floe.build import ROOT
+
+CHAIN_ID = 1
+HOODI = 560048
+
+DEPOSIT_CONTRACT = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+BEACON_ROOTS = "0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02"
+BLOCK_HASHES = "0x0000F90827F1C53a10cb7A02335B175320002935"
+WITHDRAWAL_REQUESTS = "0x00000961Ef480Eb55e80D19ad83579A64c007002"
+CONSOLIDATION_REQUESTS = "0x0000BBdDc7CE488642fb579F8B00f3a590007251"
+CONTRACTS = (DEPOSIT_CONTRACT, BEACON_ROOTS, BLOCK_HASHES, WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS)
+
+BEACON_ROOTS_LENGTH = 8191
+"""Entries of the ring of EIP-4788: timestamps in the slots below this, roots as many slots higher."""
+
+READ_GENESIS = f"import('@ethereumjs/genesis').then(m => console.log(JSON.stringify(m.getGenesis({HOODI}))))"
+
+
+@contextmanager
+def local_node() -> Iterator[str]:
+    """Start the node, place the contracts, and yield its URL; stop it at the end."""
+    port = _free_port()
+    command = ["anvil", "--port", str(port), "--chain-id", str(CHAIN_ID), "--hardfork", "prague", "--silent"]
+    with subprocess.Popen(command) as node:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _prepare(_connected(url, node))
+            yield url
+        finally:
+            node.terminate()
+
+
+def _prepare(web3: Web3) -> None:
+    state = json.loads(subprocess.run(["node", "-e", READ_GENESIS], cwd=ROOT, check=True, capture_output=True).stdout)
+    for address in CONTRACTS:
+        # An account is a balance, or [balance, code, storage, nonce].
+        balance, code, storage, nonce = state[address.lower()]
+        _request(web3, "anvil_setCode", address, code)
+        _request(web3, "anvil_setBalance", address, balance)
+        _request(web3, "anvil_setNonce", address, nonce)
+        for slot, value in storage:
+            _request(web3, "anvil_setStorageAt", address, slot, value)
+    # Until the fork that brings them, an "excess" of 2**256 - 1 inhibits the two request queues; its first block ends
+    # that with a call that every block makes from then on. This node makes no such calls.
+    for address in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS):
+        _request(web3, "anvil_setStorageAt", address, _word(0), _word(0))
+    # Nor does it write beacon roots: here is one, for the block that will be forked.
+    at = web3.eth.get_block("latest")["timestamp"] + 12
+    slot = at % BEACON_ROOTS_LENGTH
+    _request(web3, "anvil_setStorageAt", BEACON_ROOTS, _word(slot), _word(at))
+    root = "0x" + sha256(b"a beacon block").hexdigest()
+    _request(web3, "anvil_setStorageAt", BEACON_ROOTS, _word(slot + BEACON_ROOTS_LENGTH), root)
+    _request(web3, "evm_setNextBlockTimestamp", at)
+    _request(web3, "evm_mine")
+
+
+def _request(web3: Web3, method: str, *parameters: Any) -> None:
+    answer = web3.provider.make_request(method, list(parameters))  # type: ignore[arg-type]
+    if "error" in answer:
+        raise RuntimeError(f"{method}: {answer['error']}")
+
+
+def _word(number: int) -> str:
+    return f"0x{number:064x}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _connected(url: str, node: subprocess.Popen[bytes]) -> Web3:
+    web3 = Web3(HTTPProvider(url))
+    for _ in range(200):
+        if node.poll() is not None:
+            break
+        if web3.is_connected():
+            return web3
+        time.sleep(0.05)
+    raise RuntimeError("anvil does not answer")
