@@ -102,6 +102,26 @@ def test_deploy__stopped_again_and_again__goes_on_every_time(actors, config, fil
     assert differing(verify.verify(done, config)) == []
 
 
+def test_deploy__strangers_meddle_all_along__nothing_changes(actors, config, file):
+    """Addresses can be foreseen: they get ETH before there is code, and stakes before there is a queue."""
+    deployer, outsider = actors["deployer"], actors["outsider"]
+    for step in plan(config, deployer.address, nonce(deployer)):
+        outsider.transfer(step.address, 10**9)
+
+    def meddle(line):
+        if line.startswith("FloePool"):
+            outsider.transfer(line.split()[1], 10**18)
+
+    done = deploy(deployer, config, file, meddle)
+    assert differing(verify.verify(done, config)) == []
+    contracts = verify.contracts(done)
+    pool = contracts["FloePool"]
+    assert pool.totalSupply() == pool.totalAssets() == config.seed + 10**18
+    assert pool.balance == pool.totalAssets() + 10**9
+    ticket = contracts["WithdrawalQueue"].request(10**18, outsider, sender=outsider)
+    assert len(ticket.events.filter(contracts["WithdrawalQueue"].Requested)) == 1
+
+
 @pytest.mark.parametrize("line", [2, 4, 5])
 def test_deploy__nonce_used_for_something_else__stops_for_good(actors, config, file, line):
     with pytest.raises(InterruptionError):
