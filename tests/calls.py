@@ -1,0 +1,178 @@
+"""One call for every function of the protocol that changes state, made to succeed: what the matrices are filled with.
+
+`Stage` prepares a protocol in which one wallet holds shares, wrapped shares, tickets and every role, so that each of
+its `calls` succeeds as the next transaction. Keys are "Contract.function/number of arguments"; plain ETH is
+"Contract.__default__/0".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from eth_account.messages import encode_typed_data
+
+from tests import sources
+from tests.evm import ETHER, Account, Contract, functions
+from tests.protocol import (
+    DEPOSIT,
+    PARAMETERS,
+    RECEIVER,
+    SAVER,
+    SPENDER,
+    STAKER,
+    STAKER_KEY,
+    UNLIMITED,
+    Protocol,
+)
+
+CONTRACTS = ("FloePool", "WithdrawalQueue", "RebasingToken", "WithdrawalVault", "ExecutionVault")
+"""Contracts whose functions people and other contracts call for money."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that is ready to be made."""
+
+    contract: Contract
+    function: str
+    arguments: tuple[Any, ...] = ()
+    value: int = 0
+    wait: int = 0
+    """Seconds that must pass before it succeeds."""
+
+    @property
+    def data(self) -> bytes:
+        """Calldata."""
+        return b"" if self.function == "__default__" else self.contract.encode(self.function, *self.arguments)
+
+    def make(self, sender: Account) -> Any:
+        """Make the call in the name of `sender`; returns its answer."""
+        if self.function == "__default__":
+            return self.contract.receive(sender=sender, value=self.value)
+        return getattr(self.contract, self.function)(*self.arguments, sender=sender, value=self.value)
+
+
+def changing(contract: str) -> set[str]:
+    """Keys of a contract's functions that may change state."""
+    found = {
+        f"{contract}.{entry['name']}/{len(entry['inputs'])}"
+        for entry in functions(contract)
+        if entry["stateMutability"] not in ("view", "pure")
+    }
+    return found | ({f"{contract}.__default__/0"} if "__default__" in sources.functions(contract) else set())
+
+
+def reading(contract: str) -> list[dict[str, Any]]:
+    """ABI entries of a contract's views."""
+    return [entry for entry in functions(contract) if entry["stateMutability"] in ("view", "pure")]
+
+
+class Stage:
+    """A protocol in which `wallet` can do everything."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        pool, queue, token = protocol.pool, protocol.queue, protocol.token
+        self.wallet = wallet = protocol.wallet(60 * ETHER)
+        protocol.stake(200 * ETHER)
+        for role in (pool.DEFAULT_ADMIN_ROLE(), pool.ORACLE_ROLE(), pool.REGISTRY_ROLE(), pool.PAUSER_ROLE()):
+            pool.grantRole(role, wallet, sender=protocol.admin)
+        # Tickets 1 and 2 are filled, 3 in part, 4 and 5 are not; all are the wallet's. The saver waits as well.
+        queue.request_many([ETHER, ETHER, 4 * ETHER, ETHER, ETHER], wallet, sender=wallet)
+        protocol.report(tail=4 * ETHER)
+        pool.fulfil()
+        protocol.request(2 * ETHER, SAVER)
+        protocol.report()
+        pool.approve(token, UNLIMITED, sender=wallet)
+        token.wrap(10 * ETHER, sender=wallet)
+        protocol.evm.fund(protocol.execution_vault, ETHER)
+        self.calls = {**self._pool(), **self._queue(), **self._token(), **self._vaults()}
+
+    def _pool(self) -> dict[str, Call]:
+        pool, wallet = self.protocol.pool, self.wallet
+        guest = pool.ORACLE_ROLE()
+        return _keyed(
+            Call(pool, "__default__", value=ETHER),
+            Call(pool, "approve", (SPENDER, 7)),
+            Call(pool, "declare_stale", wait=PARAMETERS.stale_after),
+            Call(pool, "deposit", (ETHER, RECEIVER), ETHER),
+            Call(pool, "deposit", (ETHER, RECEIVER, 1), ETHER),
+            Call(pool, "deposit", (ETHER, RECEIVER, 1, SAVER), ETHER),
+            Call(pool, "fulfil"),
+            Call(pool, "fulfil", (2 * ETHER,)),
+            Call(pool, "grantRole", (guest, SPENDER)),
+            Call(pool, "lock_for_exit", (wallet, 1)),
+            Call(pool, "mint", (ETHER, RECEIVER), 2 * ETHER),
+            Call(pool, "pause", (DEPOSIT, 0)),
+            self._permit(pool, "Floe ETH"),
+            Call(pool, "receive_from_vault", (), 1),
+            Call(pool, "redeem", (ETHER, wallet, wallet)),
+            Call(pool, "redeem", (ETHER, wallet, wallet, 1)),
+            Call(pool, "renounceRole", (guest, wallet)),
+            Call(pool, "report", (self.protocol.next_report(),)),
+            Call(pool, "revokeRole", (guest, SPENDER)),
+            Call(pool, "send_to_validators", (ETHER,)),
+            Call(pool, "set_deposit_ceiling", (10**18,)),
+            Call(pool, "set_fee_recipient", (RECEIVER,)),
+            Call(pool, "set_parameters", (PARAMETERS._replace(fee_bps=1),)),
+            Call(pool, "transfer", (RECEIVER, ETHER)),
+            Call(pool, "transferFrom", (wallet, RECEIVER, ETHER)),
+            Call(pool, "withdraw", (ETHER, wallet, wallet)),
+            Call(pool, "withdraw", (ETHER, wallet, wallet, 2 * ETHER)),
+        )
+
+    def _queue(self) -> dict[str, Call]:
+        queue, wallet = self.protocol.queue, self.wallet
+        return _keyed(
+            Call(queue, "approve", (SPENDER, 4)),
+            Call(queue, "claim", (1,)),
+            Call(queue, "claim", (1, 1)),
+            Call(queue, "claim_many", ([1], [])),
+            Call(queue, "claim_to", (2, wallet)),
+            Call(queue, "claim_to", (2, wallet, 1)),
+            Call(queue, "request", (ETHER, wallet)),
+            Call(queue, "request_many", ([ETHER, 1], wallet)),
+            Call(queue, "safeTransferFrom", (wallet, wallet, 4)),
+            Call(queue, "safeTransferFrom", (wallet, wallet, 4, b"data")),
+            Call(queue, "setApprovalForAll", (SPENDER, True)),
+            Call(queue, "settle", (1,), 1),
+            Call(queue, "transferFrom", (wallet, RECEIVER, 5)),
+        )
+
+    def _token(self) -> dict[str, Call]:
+        token, wallet = self.protocol.token, self.wallet
+        return _keyed(
+            Call(token, "approve", (SPENDER, 7)),
+            self._permit(token, "Floe ETH rebasing"),
+            Call(token, "stake", (), ETHER),
+            Call(token, "stake", (RECEIVER,), ETHER),
+            Call(token, "stake", (RECEIVER, 1), ETHER),
+            Call(token, "stake", (RECEIVER, 1, SAVER), ETHER),
+            Call(token, "transfer", (RECEIVER, ETHER)),
+            Call(token, "transferFrom", (wallet, RECEIVER, ETHER)),
+            Call(token, "transfer_shares", (RECEIVER, ETHER)),
+            Call(token, "transfer_shares_from", (wallet, RECEIVER, ETHER)),
+            Call(token, "unwrap", (ETHER,)),
+            Call(token, "wrap", (ETHER,)),
+        )
+
+    def _vaults(self) -> dict[str, Call]:
+        vaults = (self.protocol.withdrawal_vault, self.protocol.execution_vault)
+        return _keyed(
+            *(Call(vault, "__default__", value=1) for vault in vaults), *(Call(vault, "sweep", (0,)) for vault in vaults)
+        )
+
+    def _permit(self, coin: Contract, name: str) -> Call:
+        deadline = self.protocol.evm.now + 365 * 86_400
+        message = {"owner": STAKER, "spender": SPENDER, "value": 7, "nonce": 0, "deadline": deadline}
+        kinds = {"owner": "address", "spender": "address", "value": "uint256", "nonce": "uint256", "deadline": "uint256"}
+        domain = {"name": name, "version": "1", "chainId": 1, "verifyingContract": coin.address}
+        types = {"Permit": [{"name": field, "type": kind} for field, kind in kinds.items()]}
+        signed = STAKER_KEY.sign_message(encode_typed_data(domain, types, message))
+        signature = (signed.v, signed.r.to_bytes(32), signed.s.to_bytes(32))
+        return Call(coin, "permit", (STAKER, SPENDER, 7, deadline, *signature))
+
+
+def _keyed(*calls: Call) -> dict[str, Call]:
+    return {f"{call.contract.kind}.{call.function}/{len(call.arguments)}": call for call in calls}

@@ -1,0 +1,168 @@
+"""Every place where a stranger's code runs, times every function that it may call from there.
+
+A wallet that holds every role takes ETH or a ticket and calls back. Whatever it calls must end as if it had been
+called right afterwards: the state is final before the stranger is reached, or the lock refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests import sources
+from tests.calls import CONTRACTS, Call, Stage, changing, reading
+from tests.evm import ETHER, Account, Contract, Evm, RevertError, types_of
+from tests.protocol import RECEIVER, SAVER, SPENDER, STAKER, Protocol
+
+# Functions that reach a stranger, as calls of the stage.
+OUTER = [
+    "FloePool.mint/2",
+    "FloePool.redeem/3",
+    "FloePool.redeem/4",
+    "FloePool.withdraw/3",
+    "FloePool.withdraw/4",
+    "FloePool.send_to_validators/1",
+    "WithdrawalQueue.claim/1",
+    "WithdrawalQueue.claim/2",
+    "WithdrawalQueue.claim_to/2",
+    "WithdrawalQueue.claim_to/3",
+    "WithdrawalQueue.claim_many/2",
+    "WithdrawalQueue.safeTransferFrom/3",
+    "WithdrawalQueue.safeTransferFrom/4",
+]
+# Open during a call of the pool's own: snekmate's keeping of roles, which moves no money, and what the vaults answer
+# a report with, which lets nobody else in.
+UNLOCKED = {
+    "FloePool.grantRole/2",
+    "FloePool.revokeRole/2",
+    "FloePool.renounceRole/2",
+    "FloePool.receive_from_vault/0",
+}
+INNER = sorted(set().union(*map(changing, CONTRACTS)))
+
+# A view's answer is an argument's, so that it says something: an amount for the pool, a ticket for the queue.
+NUMBER = {"FloePool": ETHER, "WithdrawalQueue": 3, "RebasingToken": ETHER}
+
+
+@pytest.fixture
+def stage(protocol: Protocol) -> Stage:
+    return Stage(protocol)
+
+
+def picture(stage: Stage) -> list[Any]:
+    """Everything of the protocol that the calls of a stage can change."""
+    protocol, evm = stage.protocol, stage.protocol.evm
+    pool, queue, token = protocol.pool, protocol.queue, protocol.token
+    people: list[Account] = [stage.wallet, RECEIVER, SPENDER, SAVER, STAKER, protocol.token, protocol.queue]
+    seen: list[Any] = [pool.state(), pool.fee_recipient(), token.total_shares(), queue.tickets(), queue.tail()]
+    seen += [queue.filled(), queue.paid_in(), queue.points(), queue.isApprovedForAll(stage.wallet, SPENDER)]
+    for account in people:
+        seen += [pool.balanceOf(account), token.shares_of(account), queue.balanceOf(account), evm.balance(account)]
+        seen += [coin.allowance(account, SPENDER) for coin in (pool, token)]
+    seen += [evm.balance(contract) for contract in (pool, protocol.withdrawal_vault, protocol.execution_vault)]
+    seen += [pool.hasRole(pool.ORACLE_ROLE(), account) for account in (stage.wallet, SPENDER)]
+    for ticket in protocol.lens.tickets(range(1, 9)):
+        seen += ticket
+    return seen
+
+
+def after(stage: Stage, *steps: Callable[[], object]) -> tuple[list[Any], list[bytes]]:
+    """Return what things look like after some steps, each a transaction, and what each answered; then undo them."""
+    answers = []
+    with stage.protocol.evm.undone():
+        for step in steps:
+            answer = step()
+            answers.append(answer if isinstance(answer, bytes) else b"")
+        return picture(stage), answers
+
+
+def react(stage: Stage, outer: Call, inner: Call) -> tuple[bool, bytes]:
+    """Make the outer call while the wallet answers ETH and tickets with the inner one. Returns how that ended."""
+    stage.wallet.react_with(inner.contract, inner.data, inner.value)
+    outer.make(stage.wallet)
+    reactions = stage.protocol.evm.events(stage.wallet, "Reacted")
+    assert reactions, "the stranger was not reached"
+    return reactions[0].fields["success"], reactions[0].fields["answer"]
+
+
+def raw(stage: Stage, call: Call) -> Callable[[], bytes]:
+    """Return a step that makes a call in the wallet's name, and answers in bytes."""
+    evm = stage.protocol.evm
+    return lambda: evm.call(call.contract, call.function, call.data, stage.wallet, call.value)
+
+
+def test_outer__every_function_that_reaches_a_stranger__is_tried():
+    for contract in ("FloePool", "WithdrawalQueue", "RebasingToken"):
+        found = {name for name, function in sources.functions(contract).items() if function.to_strangers}
+        tried = {key.split(".")[1].split("/")[0] for key in OUTER if key.startswith(contract)}
+        assert tried == found, contract
+        # Overloads share a body; each is tried all the same.
+        for name in found:
+            assert {key for key in changing(contract) if f".{name}/" in key} <= set(OUTER)
+
+
+@pytest.mark.parametrize("outer", OUTER)
+def test_bad_068_101_102_reentry__each_function__is_locked_or_as_if_called_next(stage: Stage, outer: str):
+    evm = stage.protocol.evm
+    first = stage.calls[outer]
+    succeeded = 0
+    for key in INNER:
+        second = stage.calls[key]
+        with evm.undone():
+            evm.travel(second.wait if not outer.startswith("FloePool") else 0)
+            alone, _ = after(stage, raw(stage, first))
+            try:
+                in_turn, (_, expected) = after(stage, raw(stage, first), raw(stage, second))
+            except RevertError:
+                in_turn, expected = alone, b""
+            success, answer = react(stage, first, second)
+            assert picture(stage) == (in_turn if success else alone), key
+            if second.contract is first.contract and key not in UNLOCKED:
+                # No reason: it is the lock that refuses, before anything is looked at.
+                assert (success, answer) == (False, b""), key
+            elif success:
+                assert answer == expected, key
+                succeeded += 1
+    # A contract does not lock the others: what is called there is not refused for nothing.
+    assert succeeded > 0
+
+
+@pytest.mark.parametrize("outer", OUTER)
+def test_bad_100_reentry__each_view__is_locked_or_says_what_is_true_afterwards(stage: Stage, outer: str):
+    evm, first, answered = stage.protocol.evm, stage.calls[outer], 0
+    for contract in (stage.protocol.pool, stage.protocol.queue, stage.protocol.token):
+        for entry in reading(contract.kind):
+            arguments = tuple(view_argument(stage, contract, kind) for kind in types_of(entry))
+            view = Call(contract, entry["name"], arguments)
+            with evm.undone():
+                success, answer = react(stage, first, view)
+                if success:
+                    assert answer == evm.call(contract, view.function, view.data)[:320], entry["name"]
+                    answered += 1
+                else:
+                    assert answer == b"" or contract is not first.contract, entry["name"]
+    assert answered > 20
+
+
+def view_argument(stage: Stage, contract: Contract, kind: str) -> Any:
+    if kind == "address":
+        return stage.wallet
+    if kind == "bytes32":
+        return stage.protocol.pool.ORACLE_ROLE()
+    if kind == "bytes4":
+        return bytes.fromhex("01ffc9a7")
+    assert kind == "uint256"
+    return NUMBER[contract.kind]
+
+
+def test_bad_062_reentry__ether_into_the_pool_during_its_own_call__is_refused_without_loss(evm: Evm, stage: Stage):
+    """Vaults pay the pool through a function of their own, which stays open; a stranger's deposit has to wait."""
+    evm.fund(stage.protocol.withdrawal_vault, ETHER)
+    before = evm.balance(stage.protocol.pool)
+    reported = stage.protocol.report(withdrawn=ETHER)
+    assert evm.balance(stage.protocol.pool) == before + ETHER + reported["tips"]
+    call = stage.calls["FloePool.redeem/3"]
+    success, answer = react(stage, call, Call(stage.protocol.pool, "__default__", value=ETHER))
+    assert (success, answer) == (False, b"")

@@ -1,0 +1,222 @@
+"""Who may call what, for every function that changes state, and what a pause stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from floe import build
+from tests.calls import CONTRACTS, Call, Stage, changing
+from tests.evm import DAY, Contract, Evm, RevertError, functions, reverts
+from tests.protocol import DEPOSIT, FULFIL, INSTANT_EXIT, OUTSIDER, Protocol
+
+ROLE = "access_control: account is missing role"
+SELF = "access_control: can only renounce roles for itself"
+
+# What an outsider is refused, and how.
+RESTRICTED = {
+    "FloePool.grantRole/2": ROLE,
+    "FloePool.revokeRole/2": ROLE,
+    "FloePool.renounceRole/2": SELF,
+    "FloePool.lock_for_exit/2": "caller: not the queue",
+    "FloePool.receive_from_vault/0": "caller: not a vault",
+    "FloePool.report/1": ROLE,
+    "FloePool.send_to_validators/1": ROLE,
+    "FloePool.set_deposit_ceiling/1": ROLE,
+    "FloePool.set_fee_recipient/1": ROLE,
+    "FloePool.set_parameters/1": ROLE,
+    "FloePool.pause/2": ROLE,
+    "WithdrawalQueue.settle/1": "caller: not the pool",
+    "WithdrawalVault.sweep/1": "caller: not the pool",
+    "ExecutionVault.sweep/1": "caller: not the pool",
+    "Pauser.grantRole/2": ROLE,
+    "Pauser.revokeRole/2": ROLE,
+    "Pauser.renounceRole/2": SELF,
+    "Pauser.pause/2": ROLE,
+    "Pauser.resume/1": ROLE,
+    "Timelock.grantRole/2": ROLE,
+    "Timelock.revokeRole/2": ROLE,
+    "Timelock.renounceRole/2": SELF,
+    "Timelock.schedule/6": ROLE,
+    "Timelock.schedule_batch/6": ROLE,
+    "Timelock.cancel/1": ROLE,
+    "Timelock.execute/5": ROLE,
+    "Timelock.execute_batch/5": ROLE,
+}
+
+
+def keys(contract: str, names: str) -> list[str]:
+    return [f"{contract}.{name}" for name in names.split()]
+
+
+# What anybody may call, because it takes only from the caller or from whoever approved him ...
+OWN_THINGS = [
+    *keys("FloePool", "__default__/0 deposit/2 deposit/3 deposit/4 mint/2 redeem/3 redeem/4 withdraw/3 withdraw/4"),
+    *keys("FloePool", "approve/2 permit/7 transfer/2 transferFrom/3"),
+    *keys("WithdrawalQueue", "request/2 request_many/2 claim_to/2 claim_to/3 approve/2 setApprovalForAll/2"),
+    *keys("WithdrawalQueue", "transferFrom/3 safeTransferFrom/3 safeTransferFrom/4"),
+    *keys("RebasingToken", "stake/0 stake/1 stake/2 stake/3 wrap/1 unwrap/1 approve/2 permit/7 transfer/2"),
+    *keys("RebasingToken", "transferFrom/3 transfer_shares/2 transfer_shares_from/3"),
+]
+# ... or because it only moves what must move anyway, to where it belongs.
+EVERYBODYS = [
+    *keys("FloePool", "fulfil/0 fulfil/1 declare_stale/0"),
+    *keys("WithdrawalQueue", "claim/1 claim/2 claim_many/2"),
+    *keys("WithdrawalVault", "__default__/0"),
+    *keys("ExecutionVault", "__default__/0"),
+    *keys("Timelock", "__default__/0"),
+]
+
+# What a pause of each kind stops. Everything else always works.
+PAUSED = {
+    "FloePool.__default__/0": "deposit: paused",
+    "FloePool.deposit/2": "deposit: paused",
+    "FloePool.deposit/3": "deposit: paused",
+    "FloePool.deposit/4": "deposit: paused",
+    "FloePool.mint/2": "deposit: paused",
+    "RebasingToken.stake/0": "deposit: paused",
+    "RebasingToken.stake/1": "deposit: paused",
+    "RebasingToken.stake/2": "deposit: paused",
+    "RebasingToken.stake/3": "deposit: paused",
+    "FloePool.fulfil/0": "fulfil: paused",
+    "FloePool.fulfil/1": "fulfil: paused",
+    "FloePool.redeem/3": "instant: over the limit",
+    "FloePool.redeem/4": "instant: over the limit",
+    "FloePool.withdraw/3": "instant: over the limit",
+    "FloePool.withdraw/4": "instant: over the limit",
+}
+# Only our own contracts may call these, so the wallet cannot.
+PEERS_ONLY = {key: RESTRICTED[key] for key in RESTRICTED if RESTRICTED[key].startswith("caller: ")}
+
+KEYS = sorted(set().union(*map(changing, CONTRACTS)))
+
+
+@pytest.fixture
+def stage(protocol: Protocol) -> Stage:
+    return Stage(protocol)
+
+
+def generic(entry: dict[str, Any]) -> Any:
+    """Return some argument for an ABI input."""
+    kind: str = entry["type"]
+    if kind.endswith("[]"):
+        return []
+    if kind == "tuple":
+        return tuple(generic(part) for part in entry["components"])
+    if kind == "address":
+        return "0x" + "77" * 20
+    if kind.startswith("bytes"):
+        return bytes(int(kind[5:] or 0))
+    return 1
+
+
+def target(protocol: Protocol, contract: str) -> Contract:
+    """Return the contract called `contract`; the governance is deployed here."""
+    evm = protocol.evm
+    if contract == "Timelock":
+        return evm.deploy("Timelock", 21 * DAY, [protocol.admin], [protocol.admin])
+    if contract == "Pauser":
+        return evm.deploy("Pauser", protocol.pool, protocol.admin, [protocol.admin], [protocol.admin])
+    return next(found for found in evm.contracts.values() if found.kind == contract)
+
+
+def test_access__every_function__is_listed_once():
+    everything = set().union(*(changing(name) for name in build.names(mocks=False)))
+    listed = [*RESTRICTED, *OWN_THINGS, *EVERYBODYS]
+    assert sorted(listed) == sorted(everything)
+
+
+@pytest.mark.parametrize("key", sorted(RESTRICTED))
+def test_access__restricted_function__refuses_an_outsider_whatever_he_sends(protocol: Protocol, key: str):
+    contract, _, rest = key.partition(".")
+    name, _, count = rest.partition("/")
+    entry = next(e for e in functions(contract) if e["name"] == name and len(e["inputs"]) == int(count))
+    with reverts(RESTRICTED[key]):
+        Call(target(protocol, contract), name, tuple(map(generic, entry["inputs"]))).make(OUTSIDER)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_call__by_the_wallet_with_every_role__succeeds(stage: Stage, key: str):
+    """Or the matrices would prove nothing."""
+    call = stage.calls[key]
+    stage.protocol.evm.travel(call.wait)
+    if key in PEERS_ONLY:
+        with reverts(PEERS_ONLY[key]):
+            call.make(stage.wallet)
+    else:
+        call.make(stage.wallet)
+
+
+@pytest.mark.parametrize("key", [key for key in (*OWN_THINGS, *EVERYBODYS) if key in KEYS])
+def test_settings__through_every_public_function__stay(stage: Stage, key: str):
+    """No function without a role changes a parameter, a ceiling, a pause, a role or who gets the fee."""
+    pool = stage.protocol.pool
+
+    def settings() -> list[Any]:
+        totals, stream, away, past, _, _, live, _ = pool.state()
+        roles = (pool.DEFAULT_ADMIN_ROLE(), pool.ORACLE_ROLE(), pool.REGISTRY_ROLE(), pool.PAUSER_ROLE())
+        held = [pool.hasRole(role, account) for role in roles for account in (stage.wallet, OUTSIDER)]
+        return [totals >> 192 & 2**40 - 1, stream >> 176, away >> 192, past >> 216, live, pool.fee_recipient(), held]
+
+    before = settings()
+    call = stage.calls[key]
+    stage.protocol.evm.travel(call.wait)
+    call.make(stage.wallet)
+    assert settings() == before
+
+
+@pytest.mark.parametrize("key", OWN_THINGS)
+def test_own_things__called_by_an_outsider__take_nothing_of_the_wallets(stage: Stage, key: str):
+    """The wallet's own calls, made by somebody whom it approved nothing: refused, or paid by himself."""
+    protocol, wallet = stage.protocol, stage.wallet
+
+    def held() -> list[Any]:
+        tickets = [protocol.queue.ownerOf(number) for number in range(1, 6)]
+        coins = [protocol.pool.balanceOf(wallet), protocol.token.shares_of(wallet), protocol.evm.balance(wallet)]
+        approvals = [protocol.queue.getApproved(4), protocol.pool.allowance(wallet, OUTSIDER)]
+        return [*tickets, *coins, *approvals]
+
+    before = held()
+    try:
+        stage.calls[key].make(OUTSIDER)
+    except RevertError as error:
+        assert error.reason in ("allowance: too low", "balance: too low", "ticket: caller may not"), error
+    assert held() == before
+
+
+# --- pause ---
+
+
+def paused(stage: Stage) -> Evm:
+    evm, pool = stage.protocol.evm, stage.protocol.pool
+    pool.pause(DEPOSIT | FULFIL | INSTANT_EXIT, evm.now + 14 * DAY, sender=stage.wallet)
+    return evm
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_bad_075_pause__each_function__stops_if_listed_and_else_works(stage: Stage, key: str):
+    evm, call = paused(stage), stage.calls[key]
+    evm.travel(call.wait)
+    if reason := PAUSED.get(key) or PEERS_ONLY.get(key):
+        with reverts(reason):
+            call.make(stage.wallet)
+        # It is the pause that stops it, and the pause ends.
+        evm.travel(14 * DAY - call.wait)
+        if key in PAUSED and reason != "instant: over the limit":
+            call.make(stage.wallet)
+    else:
+        call.make(stage.wallet)
+
+
+def test_bad_075_pause__views__keep_working(stage: Stage):
+    """Integrators read prices, balances and tickets while everything is paused."""
+    paused(stage)
+    protocol, wallet = stage.protocol, stage.wallet
+    assert protocol.pool.entry_rate() > protocol.pool.exit_rate() - 1 > 0
+    assert protocol.pool.balanceOf(wallet) > 0
+    assert protocol.pool.previewRedeem(10**18) > 0
+    assert protocol.token.balanceOf(wallet) > 0
+    assert protocol.queue.claimable(1) > 0
+    assert protocol.lens.account(wallet).value > 0
+    assert protocol.lens.protocol().limits.deposit_paused_until > protocol.evm.now
