@@ -59,12 +59,6 @@ UNREACHABLE = [
         "caller: not the queue",
         "the pool is built for this queue",
     ),
-    (
-        "WithdrawalQueue",
-        "claim_many tokenURI claimable",
-        "claim: wrong hint",
-        "they give no hint, or one that was found right before",
-    ),
     ("RebasingToken", "stake", "deposit: value differs", "it names the value it sends"),
     (
         "RebasingToken",
@@ -76,8 +70,8 @@ UNREACHABLE = [
     (
         "Lens",
         "tickets",
-        "ticket: does not exist; claim: wrong hint",
-        "it asks only for tickets that were made, and gives no hint",
+        "ticket: does not exist",
+        "it asks only for tickets that were made",
     ),
     ("Lens", "account", "receiver: refused", "nobody's account is answered without asking the queue"),
 ]

@@ -1,0 +1,167 @@
+"""Each contract's ABI against its interface and the standards: nothing more, nothing less, nothing different.
+
+The compiler's `implements:` does not notice a missing return value, and says nothing about functions beyond.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from floe import build
+from tests.evm import types_of
+
+# Standard functions: signature, outputs, mutability ("view" also stands for pure).
+ERC20 = """
+    name() string view
+    symbol() string view
+    decimals() uint8 view
+    totalSupply() uint256 view
+    balanceOf(address) uint256 view
+    allowance(address,address) uint256 view
+    transfer(address,uint256) bool nonpayable
+    transferFrom(address,address,uint256) bool nonpayable
+    approve(address,uint256) bool nonpayable
+"""
+ERC2612 = """
+    permit(address,address,uint256,uint256,uint8,bytes32,bytes32) - nonpayable
+    nonces(address) uint256 view
+    DOMAIN_SEPARATOR() bytes32 view
+"""
+ERC5267 = "eip712Domain() bytes1,string,string,uint256,address,bytes32,uint256[] view"
+ERC7535 = """
+    asset() address view
+    totalAssets() uint256 view
+    convertToShares(uint256) uint256 view
+    convertToAssets(uint256) uint256 view
+    maxDeposit(address) uint256 view
+    previewDeposit(uint256) uint256 view
+    deposit(uint256,address) uint256 payable
+    maxMint(address) uint256 view
+    previewMint(uint256) uint256 view
+    mint(uint256,address) uint256 payable
+    maxWithdraw(address) uint256 view
+    previewWithdraw(uint256) uint256 view
+    withdraw(uint256,address,address) uint256 nonpayable
+    maxRedeem(address) uint256 view
+    previewRedeem(uint256) uint256 view
+    redeem(uint256,address,address) uint256 nonpayable
+"""
+ERC165 = "supportsInterface(bytes4) bool view"
+# ERC-721 allows these to be stricter than payable.
+ERC721 = """
+    name() string view
+    symbol() string view
+    tokenURI(uint256) string view
+    balanceOf(address) uint256 view
+    ownerOf(uint256) address view
+    approve(address,uint256) - nonpayable
+    getApproved(uint256) address view
+    setApprovalForAll(address,bool) - nonpayable
+    isApprovedForAll(address,address) bool view
+    transferFrom(address,address,uint256) - nonpayable
+    safeTransferFrom(address,address,uint256) - nonpayable
+    safeTransferFrom(address,address,uint256,bytes) - nonpayable
+"""
+ACCESS_CONTROL = """
+    DEFAULT_ADMIN_ROLE() bytes32 view
+    hasRole(bytes32,address) bool view
+    getRoleAdmin(bytes32) bytes32 view
+    grantRole(bytes32,address) - nonpayable
+    revokeRole(bytes32,address) - nonpayable
+    renounceRole(bytes32,address) - nonpayable
+"""
+POOL_ROLES = "ORACLE_ROLE() bytes32 view\nREGISTRY_ROLE() bytes32 view\nPAUSER_ROLE() bytes32 view"
+
+# Contract, its interface, and what comes on top of it.
+CASES = [
+    ("FloePool", "IFloePool", [ERC20, ERC2612, ERC5267, ERC7535, ERC165, ACCESS_CONTROL, POOL_ROLES]),
+    ("WithdrawalQueue", "IWithdrawalQueue", [ERC721, ERC165]),
+    ("RebasingToken", "IRebasingToken", [ERC20, ERC2612, ERC5267]),
+    ("WithdrawalVault", "IEtherVault", []),
+    ("ExecutionVault", "IEtherVault", []),
+]
+IDS = [case[0] for case in CASES]
+PAIRS = [case[:2] for case in CASES]
+
+# Standard events: signature with the indexed arguments marked.
+EVENTS = {
+    "FloePool": [
+        "Transfer(address*,address*,uint256)",
+        "Approval(address*,address*,uint256)",
+        "Deposit(address*,address*,uint256,uint256)",
+        "Withdraw(address*,address*,address*,uint256,uint256)",
+    ],
+    "WithdrawalQueue": [
+        "Transfer(address*,address*,uint256*)",
+        "Approval(address*,address*,uint256*)",
+        "ApprovalForAll(address*,address*,bool)",
+        "MetadataUpdate(uint256)",
+        "BatchMetadataUpdate(uint256,uint256)",
+    ],
+    "RebasingToken": ["Transfer(address*,address*,uint256)", "Approval(address*,address*,uint256)"],
+}
+
+
+def signature(entry: dict[str, Any]) -> str:
+    return f"{entry['name']}({','.join(types_of(entry))})"
+
+
+def described(entry: dict[str, Any]) -> str:
+    """Return a function as the tables above write it."""
+    outputs = ",".join(types_of({"inputs": entry["outputs"]})) or "-"
+    mutability = entry["stateMutability"].replace("pure", "view")
+    return f"{signature(entry)} {outputs} {mutability}"
+
+
+def described_event(entry: dict[str, Any]) -> str:
+    kinds = [kind + ("*" if e["indexed"] else "") for kind, e in zip(types_of(entry), entry["inputs"], strict=True)]
+    return f"{entry['name']}({','.join(kinds)})"
+
+
+def table(*texts: str) -> set[str]:
+    return {line.strip() for text in texts for line in text.strip().splitlines()}
+
+
+@pytest.mark.parametrize(("contract", "interface", "standards"), CASES, ids=IDS)
+def test_abi__functions__are_those_of_the_interface_and_the_standards(contract: str, interface: str, standards):
+    abi = {described(e) for e in build.load(contract).abi if e["type"] == "function"}
+    promised = {described(e) for e in build.interface_abi(interface) if e["type"] == "function"}
+    assert promised <= abi, "the interface promises more"
+    assert table(*standards) <= abi, "a standard asks for more"
+    assert abi - promised - table(*standards) == set(), "nobody has promised this"
+
+
+@pytest.mark.parametrize(("contract", "interface"), PAIRS, ids=IDS)
+def test_abi__names_of_arguments__are_those_of_the_interface(contract: str, interface: str):
+    def names(abi: list[dict[str, Any]]) -> dict[str, list[str]]:
+        return {signature(e): [i["name"] for i in e["inputs"]] for e in abi if e["type"] == "function"}
+
+    implemented, promised = names(build.load(contract).abi), names(build.interface_abi(interface))
+    for function, wanted in promised.items():
+        # The getter of a public mapping calls its arguments arg0, arg1.
+        assert implemented[function] in (wanted, [f"arg{i}" for i in range(len(wanted))]), function
+
+
+@pytest.mark.parametrize(("contract", "interface"), PAIRS, ids=IDS)
+def test_abi__events__are_those_of_the_interface(contract: str, interface: str):
+    def events(abi: list[dict[str, Any]]) -> dict[str, list[tuple[str, bool]]]:
+        return {
+            described_event(e): [(i["name"], i["indexed"]) for i in e["inputs"]] for e in abi if e["type"] == "event"
+        }
+
+    implemented, promised = events(build.load(contract).abi), events(build.interface_abi(interface))
+    assert {name: implemented.get(name) for name in promised} == promised
+    assert set(EVENTS.get(contract, [])) <= set(implemented)
+    # What else is logged belongs to a standard or to snekmate.
+    foreign = {name.split("(")[0] for name in implemented.keys() - promised.keys()}
+    assert foreign <= {"Transfer", "Approval", "ApprovalForAll", "RoleGranted", "RoleRevoked", "RoleAdminChanged"} | {
+        "EIP712DomainChanged"
+    }
+
+
+def test_abi__request_with_permit__does_not_exist():
+    """The pool trusts its queue: nobody has to sign or approve anything to leave."""
+    names = {entry.get("name", "") for entry in build.load("WithdrawalQueue").abi}
+    assert not {name for name in names if "permit" in name.lower()}
