@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 from floe.model.basics import DAY, Revert
 
@@ -28,6 +28,23 @@ class Parameters:
     stale_after: int
     """Seconds without a report after which reports count as having stopped."""
 
+    packed: int = field(init=False, repr=False, compare=False)
+    """All of it in one word: fee, rise, target, allowance u16 each | fee min u32 | fee max u32 | period u32 | stale
+    after u32."""
+
+    def __post_init__(self) -> None:
+        numbers = (
+            self.fee_bps
+            | self.rise_bps << 16
+            | self.target_bps << 32
+            | self.allowance_bps << 48
+            | self.instant_fee_min << 64
+            | self.instant_fee_max << 96
+            | self.period << 128
+            | self.stale_after << 160
+        )
+        object.__setattr__(self, "packed", numbers)
+
     def check(self) -> None:
         """Refuse what is out of bounds."""
         in_bounds = (
@@ -42,15 +59,6 @@ class Parameters:
         if not in_bounds:
             raise Revert("parameter: out of bounds")
 
-    def word(self) -> int:
-        """Pack: fee, rise, target, allowance u16 each | fee min u32 | fee max u32 | period u32 | stale after u32."""
-        return (
-            self.fee_bps
-            | self.rise_bps << 16
-            | self.target_bps << 32
-            | self.allowance_bps << 48
-            | self.instant_fee_min << 64
-            | self.instant_fee_max << 96
-            | self.period << 128
-            | self.stale_after << 160
-        )
+
+NAMES = tuple(field.name for field in fields(Parameters) if field.init)
+"""The parameters, in the order of the contract's structure."""

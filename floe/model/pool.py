@@ -667,6 +667,6 @@ class Pool:
             self.deficit | self.report_at << 96 | self.instant_allowance << 136 | self.instant_paused_until << 216,
             self.waiting | self.eligible << 96 | self.stale_at << 192,
             self.deposited | self.withdrawn << 96,
-            self.parameters.word(),
+            self.parameters.packed,
             self.donated,
         )

@@ -93,7 +93,7 @@ class Choices:
         if kind < 23:
             return limit
         if kind < 25:
-            return limit + 1
+            return min(limit + 1, UNLIMITED)
         if kind < 27:
             return max(limit - 1, 0)
         if kind < 30:
@@ -408,7 +408,7 @@ class Choices:
 
     def request_many(self) -> Action:
         sender = self.holder()
-        count = self.pick((0, 1, 2, 2, 3, 3, 5, 10, 64, 65))
+        count = self.pick((0, 1, 2, 2, 3, 3, 4, 5)) if self.chance(94) else self.pick((20, 64, 65))
         part = self.w.pool.balances.get(sender, 0) // (count or 1)
         shares = [self.amount(part) for _ in range(count)] if self.chance(30) else [self.upto(part) + 1] * count
         return ["request_many", sender, shares, self.receiver(sender)]
@@ -427,7 +427,7 @@ class Choices:
         return ["claim_to", sender, ticket, self.receiver(sender)] + ([self.hint(ticket)] if self.chance(50) else [])
 
     def claim_many(self) -> Action:
-        count = self.pick((0, 1, 2, 3, 3, 3, 5, 5, 20, 64, 65))
+        count = self.pick((0, 1, 2, 3, 3, 3, 4, 6)) if self.chance(96) else self.pick((20, 64, 65))
         tickets = [self.payable_ticket() for _ in range(count)]
         hints = [self.hint(ticket) if self.chance(70) else 0 for ticket in tickets] if self.chance(60) else []
         if hints and self.chance(4):
@@ -565,7 +565,8 @@ class Choices:
         conduct = self.pick((REFUSE, MISANSWER, INSIST, REACT, REACT, REACT))
         reaction: Action | None = None
         if conduct in (INSIST, REACT):
-            reaction = self.pick(TRANSACTIONS)(self)
+            capped = outer[0].startswith("claim") and outer[1] != account
+            reaction = self.pick(CHEAP if capped else TRANSACTIONS)(self)
             long = any(isinstance(part, list) and len(part) > SMALL_REACTION for part in reaction)
             reaction = ["fulfil"] if long or reaction[0] not in CALLS else [reaction[0], *reaction[2:]]
         return ["ordered", account, conduct, reaction, outer]
@@ -586,6 +587,12 @@ WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.travel: 90, Choices.force: 12, Choices.ordered: 40, Choices.scarce: 8,
 }  # fmt: skip
 LOTS: list[Callable[[Choices], Any]] = [choose for choose, weight in WEIGHTS.items() for _ in range(weight)]
+CHEAP: list[Callable[[Choices], Action]] = [
+    Choices.transfer, Choices.transfer_from, Choices.approve, Choices.lock_for_exit, Choices.request, Choices.claim,
+    Choices.claim_to, Choices.settle, Choices.ticket_approve, Choices.approve_for_all, Choices.ticket_transfer,
+    Choices.ticket_safe_transfer, Choices.sweep,
+]  # fmt: skip
+"""What fits in the gas that the queue gives to who did not ask for his ETH."""
 TRANSACTIONS: list[Callable[[Choices], Action]] = [
     choose for choose in WEIGHTS if choose.__name__ in CALLS and choose is not Choices.report
 ]

@@ -21,6 +21,7 @@ from pyrevm import EVM, BlockEnv, CfgEnv, Env
 
 from floe import model
 from floe.model.basics import GWEI, Address, Revert
+from floe.model.parameters import NAMES as PARAMETER_NAMES
 from floe.model.queue import PARTLY_CLAIMED
 
 CHAIN_ID = 1
@@ -105,8 +106,8 @@ CODED = frozenset((*REENTERERS, REFUSER, BURNER, GORGER))
 ACTORS: list[Address] = [*STAKERS, OUTSIDER, OPERATOR, ORACLE, PAUSER, TREASURER, *REENTERERS, REFUSER, BURNER, GORGER]
 PROTOCOL: list[Address] = [POOL, QUEUE, TOKEN, WITHDRAWAL_VAULT, EXECUTION_VAULT]
 EVERYBODY: list[Address] = [*ACTORS, *PROTOCOL]
-REACTING = CODED | {TOKEN, WITHDRAWAL_VAULT, EXECUTION_VAULT}
-"""Accounts whose code runs when ETH or a ticket arrives."""
+REFUSING = CODED - {*REENTERERS} | {TOKEN, WITHDRAWAL_VAULT, EXECUTION_VAULT}
+"""Accounts that may refuse what arrives; a Reenterer does only when ordered to."""
 
 NAMES: dict[Address, str] = {
     **{account: f"staker {i}" for i, account in enumerate(STAKERS)},
@@ -264,7 +265,7 @@ class World:
         evm.set_balance(FAUCET, 2**200)
         evm.set_balance(DEPLOYER, WEALTH)
         evm.set_block_env(BlockEnv(timestamp=GENESIS))
-        numbers = tuple(getattr(PARAMETERS, name) for name in model.Parameters.__slots__)
+        numbers = tuple(getattr(PARAMETERS, name) for name in PARAMETER_NAMES)
         setup = (
             QUEUE, WITHDRAWAL_VAULT, EXECUTION_VAULT, ADMIN, ORACLE, REGISTRY, PAUSER, TREASURER, CEILING_GWEI, numbers
         )  # fmt: skip
@@ -346,8 +347,8 @@ class World:
         answer: Any = None
         reason: str | None = None
         try:
-            foreign = self.chain.scarce or not REACTING.isdisjoint(visited)
-            answer = self._attempt(method, arguments) if foreign else method(*arguments)
+            late = self.orders or self.chain.scarce or not REFUSING.isdisjoint(visited)
+            answer = self._attempt(method, arguments) if late else method(*arguments)
         except Revert as revert:
             reason = revert.reason
         evm = self.evm
@@ -356,29 +357,36 @@ class World:
         if sender in CODED:
             # A contract sends no transaction: somebody makes it call.
             data = self.execute_selector + ADDRESS_WORD[target] + _PAYLOAD_AT + value.to_bytes(32, "big") + _bytes(data)
-            sender, target, value = FAUCET, sender, 0
+            sender, contract, value = FAUCET, sender, 0
+        else:
+            contract = target
         got: str | None = None
         output = b""
         try:
-            output = evm.message_call(sender, target, data, value, SCARCE_GAS if self.chain.scarce else GAS)
+            output = evm.message_call(sender, contract, data, value, SCARCE_GAS if self.chain.scarce else GAS)
         except RuntimeError as error:
             got = reason_of(error)
         evm.reset_transient_storage()
         if got != reason:
             raise Mismatch(f"contract: {_ending(got)}, model: {_ending(reason)}")
-        if reason is None and output != encode_answer(answer):
+        if reason is not None:
+            # The EVM took everything back; so must the model have.
+            if self.pool.words() != self.words:
+                raise Mismatch("the model changed although it reverted")
+            return reason
+        if output != (answer.to_bytes(32, "big") if answer.__class__ is int else encode_answer(answer)):
             raise Mismatch(f"contract returns 0x{output.hex()}, model {answer}")
-        self.check(accounts, tickets)
-        return reason
+        self.check(target, accounts, tickets)
+        return None
 
     def force(self, target: Address, amount: int) -> None:
         """Push ETH into an account and run none of its code, as the beacon chain and self-destruction do."""
         self.evm.deploy(FAUCET, b"\x73" + ADDRESS_WORD[target][12:] + b"\xff", amount)
         self.chain.move(FAUCET, target, amount)
-        self.check((), ())
+        self.check(target, (), ())
 
     def _attempt(self, method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """As a transaction of the model: foreign code may run, so what it did must be undone with the rest."""
+        """As a transaction of the model, because it may revert late: then what it did is undone."""
         reactions = dict(self.reactions)
         try:
             return self.model.attempt(lambda: method(*arguments))
@@ -434,7 +442,7 @@ class World:
 
     # --- comparison ---
 
-    def check(self, accounts: tuple[Address, ...], tickets: tuple[int, ...]) -> None:
+    def check(self, target: Address, accounts: Accounts, tickets: tuple[int, ...]) -> None:
         """Compare the state words, the ETH of the protocol, and the storage of some accounts and tickets."""
         pool, queue, token, ether = self.pool, self.queue, self.token, self.chain.ether
         storage, balance = self._storage, self._balance
@@ -447,8 +455,6 @@ class World:
             self._explain_words()
         if storage(QUEUE, self.head_slot) != queue.head_word() or storage(QUEUE, self.line_slot) != queue.line_word():
             raise Mismatch("the queue's words differ")
-        if storage(TOKEN, self.total_shares_slot) != token.total_shares:
-            raise Mismatch("the wrapped shares differ")
         if (
             balance(POOL) != ether[POOL]
             or balance(QUEUE) != ether[QUEUE]
@@ -459,14 +465,18 @@ class World:
         for account in accounts:
             if storage(POOL, self.balance_slots[account]) != pool.balances.get(account, 0):
                 raise Mismatch(f"shares of {NAMES[account]} differ")
-            if storage(TOKEN, self.wrapped_slots[account]) != token.shares_of.get(account, 0):
-                raise Mismatch(f"wrapped shares of {NAMES[account]} differ")
+        if target == TOKEN:
+            if storage(TOKEN, self.total_shares_slot) != token.total_shares:
+                raise Mismatch("all wrapped shares differ")
+            for account in accounts:
+                if storage(TOKEN, self.wrapped_slots[account]) != token.shares_of.get(account, 0):
+                    raise Mismatch(f"wrapped shares of {NAMES[account]} differ")
         for ticket in tickets:
             self._check_ticket(ticket)
 
     def check_all(self) -> None:
         """Compare everything stored, and everybody's ETH."""
-        self.check(tuple(EVERYBODY), tuple(range(len(self.queue.ends))))
+        self.check(TOKEN, tuple(EVERYBODY), tuple(range(len(self.queue.ends))))
         pool, queue, token, storage = self.pool, self.queue, self.token, self.evm.storage
         self._explain_ether()
         expected: list[tuple[str, Address, int, int]] = [

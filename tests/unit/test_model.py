@@ -11,6 +11,7 @@ import pytest
 from floe import build
 from floe.model import Accounts, Parameters, Protocol, Report, Revert, ceil_div
 from floe.model.basics import BPS, DAY, ETHER, GWEI, PPM, U96, YEAR
+from floe.model.parameters import NAMES as PARAMETER_NAMES
 
 ACCOUNTS = Accounts(*(f"0x{i:040x}" for i in range(1, 11)))
 STAKER, OUTSIDER = f"0x{90:040x}", f"0x{91:040x}"
@@ -397,7 +398,7 @@ def test_attempt__reverts__leaves_everything_as_it_was():
 def test_words__every_field__has_bits_of_its_own():
     p = protocol(0, 0, report_at=0, ceiling_gwei=0, instant_allowance=0)
     pool = p.pool
-    pool.parameters = replace(PARAMETERS, **dict.fromkeys(Parameters.__slots__, 0))
+    pool.parameters = replace(PARAMETERS, **dict.fromkeys(PARAMETER_NAMES, 0))
     widths = {
         "shares": 96, "assets": 96, "deposit_paused_until": 40, "locked_at_start": 96, "stream_start": 40,
         "stream_end": 40, "ceiling_gwei": 80, "outside": 96, "pending_loss": 96, "fulfil_paused_until": 40,
@@ -413,7 +414,7 @@ def test_words__every_field__has_bits_of_its_own():
         assert sum(word.bit_count() for word in words) == bits, name
         assert not any(word & other for word, other in zip(words, seen, strict=True)), name
         seen = [word | other for word, other in zip(words, seen, strict=True)]
-    numbers = [replace(pool.parameters, **{name: 2**16 - 1}).word() for name in Parameters.__slots__]
+    numbers = [replace(pool.parameters, **{name: 2**16 - 1}).packed for name in PARAMETER_NAMES]
     assert sum(numbers).bit_count() == 8 * 16
 
 
