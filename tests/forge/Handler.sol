@@ -48,6 +48,8 @@ contract Handler is World {
     function deposit(uint256 who, uint256 whom, uint256 size, uint256 kind) external step {
         (address from, address to) = (actor(who), receiver(whom));
         uint256 amount = pick(size, 50_000 ether);
+        uint256 room = g.ceilingGwei * 1 gwei > g.assets ? g.ceilingGwei * 1 gwei - g.assets : 0;
+        if (room < 1_000 ether && size % 4 == 0) amount = room + size / 4 % 2;
         uint256 got = entryValue() == 0 ? 0 : amount * g.shares / entryValue();
         kind %= 5;
         if (kind == 1) to = from;
@@ -365,7 +367,7 @@ contract Handler is World {
     }
 
     function fulfil(uint256 size, uint256 kind) external step {
-        fulfilUpTo(kind % 2 == 0 ? pick(size, bufferNow() + 1) : type(uint256).max);
+        fulfilUpTo(kind % 2 == 0 ? pick(size, bufferNow()) + kind % 7 * 1 ether : type(uint256).max);
     }
 
     function fulfilUpTo(uint256 max) internal {
@@ -533,9 +535,14 @@ contract Handler is World {
         (g.outside, g.deposited, beacon) = (g.outside + amount, g.deposited + amount, beacon + amount);
     }
 
+    /// Some time, or up to a deadline or the second before it.
     function wait(uint256 size, uint256 kind) external timeStep {
-        uint256[6] memory most = [uint256(1), 12, 1 hours, 1 days, 5 days, 45 days];
-        vm.warp(block.timestamp + 1 + pick(size, most[kind % 6]));
+        uint256[5] memory most = [uint256(12), 1 hours, 1 days, 5 days, 45 days];
+        uint256[6] memory deadlines =
+            [g.depositPause, g.fulfilPause, g.instantPause, g.end, g.reportAt + p.staleAfter, g.staleAt + p.staleAfter];
+        uint256 next = deadlines[size % 6] - least(size / 6 % 2, deadlines[size % 6]);
+        if (kind % 2 == 0 || next <= block.timestamp) next = block.timestamp + 1 + pick(size, most[kind / 2 % 5]);
+        vm.warp(next);
     }
 
     // ---- oracle --------------------------------------------------------------------------------------

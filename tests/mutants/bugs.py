@@ -92,10 +92,8 @@ INSTANT_EXIT = [
     Bug(
         "redeem-pays-rounded-up",
         INSTANT,
-        "    gross: uint256 = shares * terms.exit_value // terms.shares\n"
-        "    assets: uint256 = gross - instant_fee._fee(terms.line, gross)\n    if assets == 0:",
-        "    gross: uint256 = (shares * terms.exit_value + terms.shares - 1) // terms.shares\n"
-        "    assets: uint256 = gross - instant_fee._fee(terms.line, gross)\n    if assets == 0:",
+        "    gross: uint256 = shares * terms.exit_value // terms.shares\n    return gross -",
+        "    gross: uint256 = (shares * terms.exit_value + terms.shares - 1) // terms.shares\n    return gross -",
         "an instant exit pays a wei too much",
     ),
     Bug(
@@ -108,9 +106,9 @@ INSTANT_EXIT = [
     Bug(
         "instant-fee-before-exit",
         FEE,
-        "left = unsafe_sub(line.liquidity, gross)",
-        "left = line.liquidity",
-        "an exit is priced as if it took nothing, so splitting does not matter and draining is cheap",
+        "ends: uint256 = self._price_ppm(line, start) + self._price_ppm(line, start - min(sloped, start))",
+        "ends: uint256 = self._price_ppm(line, start) * 2",
+        "a large exit is priced as if it took nothing",
     ),
     Bug(
         "allowance-not-lowered",
@@ -143,8 +141,8 @@ INSTANT_EXIT = [
     Bug(
         "stream-postponed",
         STREAM,
-        "span: uint256 = (locked * rest + amount * period + total - 1) // total",
-        "span: uint256 = period",
+        "        rest += amount * (period - rest) // total\n",
+        "        rest = period\n",
         "one wei of fee holds back all rewards for another period",
     ),
     Bug(
@@ -158,7 +156,7 @@ INSTANT_EXIT = [
         "anybody-redeems",
         INSTANT,
         "    allowances._spend(owner, shares)\n",
-        "",
+        "    allowances._spend(msg.sender, shares)\n",
         "everybody can burn everybody's shares for himself",
     ),
 ]
@@ -243,14 +241,14 @@ EXIT_QUEUE = [
     ),
     Bug(
         "stale-time-not-written",
-        POOL,
-        "ledger.exits = words._with_time(words._with_pair(exits, waiting, waiting), block.timestamp)",
-        "ledger.exits = words._with_pair(exits, waiting, waiting)",
+        REPORTING,
+        "ledger.exits = waiting | (waiting << 96) | (block.timestamp << 192)",
+        "ledger.exits = waiting | (waiting << 96) | ((exits >> 192) << 192)",
         "exits are declared eligible again at once instead of after another period",
     ),
     Bug(
         "stale-since-the-earlier",
-        POOL,
+        REPORTING,
         "since: uint256 = max(words._time(exits)",
         "since: uint256 = min(words._time(exits)",
         "reports count as stale although one has just come",
@@ -265,22 +263,29 @@ EXIT_QUEUE = [
     Bug(
         "search-of-the-end",
         CURVE,
-        "segment = self._segment(b - 1, segment + 1, last)",
-        "segment = self._segment(b, segment + 1, last)",
+        "segment = self._segment_near(end - 1, segment + 1, head >> 192)",
+        "segment = self._segment_near(end, segment + 1, head >> 192)",
         "a ticket that ends at a point is paid from the segment after it",
+    ),
+    Bug(
+        "window-skips-a-point",
+        CURVE,
+        "        low = high + 1\n        length *= 2",
+        "        low = high + 2\n        length *= 2",
+        "a ticket that ends just behind a window is paid at the wrong price",
     ),
     Bug(
         "hint-check-off-by-one",
         CURVE,
-        "and position < (to_word & words.U128)",
-        "and position <= (to_word & words.U128)",
+        "or a >= (to_word & words.U128):",
+        "or a > (to_word & words.U128):",
         "the hint for the segment before is taken too",
     ),
     Bug(
         "hint-not-checked",
         CURVE,
-        "        assert self._holds(from_word, to_word, a), reasons.HINT\n",
-        "        assert True, reasons.HINT\n",
+        "if a < (from_word & words.U128) or a >= (to_word & words.U128):",
+        "if a < (from_word & words.U128) and a >= (to_word & words.U128):",
         "anybody chooses the price of a ticket",
     ),
     Bug(
@@ -293,9 +298,9 @@ EXIT_QUEUE = [
     ),
     Bug(
         "claim-beyond-filled",
-        QUEUE,
-        "    end: uint256 = min(ticket_book._end_in(slot), words._low(head))\n    assert start < end",
-        "    end: uint256 = ticket_book._end_in(slot)\n    assert start < end",
+        CURVE,
+        "        end = min(b, head & words.U96)\n",
+        "        end = b\n",
         "a ticket that is paid in part takes the ETH of the others",
     ),
     Bug(
@@ -336,9 +341,16 @@ EXIT_QUEUE = [
     Bug(
         "anybody-chooses-the-receiver",
         QUEUE,
-        "    ticket_book._check_may(ticket, owner)\n",
+        "    ticket_book._check_may(ticket, ticket_book._owner_in(slot))\n",
         "",
         "anybody claims anybody's ticket for himself",
+    ),
+    Bug(
+        "claim-starved-of-gas",
+        QUEUE,
+        "    assert msg.gas > MIN_GAS_TO_SEND, reasons.CLAIM_GAS\n",
+        "",
+        "with little gas anybody makes a wallet look as if it took no ETH",
     ),
     Bug(
         "approval-survives-transfer",
@@ -381,29 +393,29 @@ REPORTS = [
     Bug(
         "gain-not-metered",
         REPORTING,
-        "- convert(outside, int256), room)",
-        "- convert(outside, int256), max_value(int256))",
+        "min(result - convert(covered, int256), room)",
+        "result - convert(covered, int256)",
         "one report, or one donation to a validator, makes the price jump",
     ),
     Bug(
         "room-min-max-swapped",
         REPORTING,
-        "surplus = min(surplus, convert(left, uint256) - tips - gifts)",
-        "surplus = max(surplus, convert(left, uint256) - tips - gifts)",
+        "surplus = min(surplus, room - tips - gifts)",
+        "surplus = max(surplus, room - tips - gifts)",
         "rewards that do not exist are booked",
     ),
     Bug(
         "room-not-lowered-by-tips",
         REPORTING,
-        "gifts: uint256 = min(report.donated_at_ref - ledger.donated, convert(left, uint256) - tips)",
-        "gifts: uint256 = min(report.donated_at_ref - ledger.donated, convert(left, uint256))",
+        "report.donated_at_ref - ledger.donated), room - tips)",
+        "report.donated_at_ref - ledger.donated), room)",
         "gifts pass the limit, or a report with tips and gifts cannot be made",
     ),
     Bug(
         "room-not-lowered-by-gain",
         REPORTING,
-        "    left -= gain\n",
-        "",
+        "room = convert(convert(room, int256) - gain, uint256)",
+        "room = convert(convert(room, int256) - min(gain, 0), uint256)",
         "tips come on top of the limit",
     ),
     Bug(
@@ -423,8 +435,8 @@ REPORTS = [
     Bug(
         "principal-counted-twice",
         REPORTING,
-        "words._high(ledger.flows) + principal)",
-        "words._high(ledger.flows))",
+        "    ledger.flows = unsafe_add(ledger.flows, principal << 96)  # all of it lay in the vault\n",
+        "",
         "every report sweeps the same withdrawal again",
     ),
     Bug(
@@ -465,15 +477,15 @@ REPORTS = [
     Bug(
         "fee-shares-at-assets",
         REPORTING,
-        "        entry_value: uint256 = words._high(totals) - stream._locked(stream_word, now)\n",
+        "        entry_value: uint256 = words._high(totals) - locked\n",
         "        entry_value: uint256 = words._high(totals) + gained\n",
         "the fee is less than it says",
     ),
     Bug(
         "fee-left-in-stream",
         REPORTING,
-        "            locked += gained - fee\n",
-        "            locked += gained\n",
+        "stream._add(stream_word, gained - fee, now, span)",
+        "stream._add(stream_word, gained, now, span)",
         "the price falls by the fee in one step and comes back slowly",
     ),
     Bug(
@@ -506,9 +518,9 @@ REPORTS = [
     ),
     Bug(
         "stream-amount-not-carried",
-        REPORTING,
-        "            locked += gained - fee\n",
-        "            locked = gained - fee\n",
+        STREAM,
+        "    return self._restart(word, total, now, now + rest)",
+        "    return self._restart(word, amount, now, now + rest)",
         "rewards that were still locked are released at once",
     ),
     Bug(
@@ -556,9 +568,58 @@ REPORTS = [
     Bug(
         "pending-loss-beyond-outside",
         REPORTING,
-        "pending_loss: uint256 = min(report.pending_loss, outside)",
-        "pending_loss: uint256 = report.pending_loss",
+        "min(report.pending_loss - covered, backed - principal)",
+        "report.pending_loss - covered",
         "more is deducted than can be lost",
+    ),
+    Bug(
+        "pending-loss-charged-twice",
+        REPORTING,
+        "min(report.pending_loss - covered, backed - principal)",
+        "min(report.pending_loss, backed - principal)",
+        "those who stay bear the part of those who left once more",
+    ),
+    Bug(
+        "gain-while-loss-pending",
+        REPORTING,
+        "min(result - convert(covered, int256), room)",
+        "min(result, room)",
+        "the settled part of a loss comes back as a gain, and a fee is taken on it",
+    ),
+    Bug(
+        "late-report-streams-fast",
+        REPORTING,
+        "max(live.period, now - ((ledger.past >> 96) & words.U40))",
+        "live.period",
+        "who enters before a late report earns what others waited for",
+    ),
+    Bug(
+        "stale-sweep-not-counted",
+        REPORTING,
+        "    ledger.flows = unsafe_add(ledger.flows, swept << 96)\n",
+        "",
+        "what a stale oracle let through is swept again by the next report",
+    ),
+    Bug(
+        "stale-sweep-stays-outside",
+        REPORTING,
+        "    ledger.away = unsafe_sub(away, swept)\n",
+        "",
+        "the buffer does not grow: exits wait although the ETH is there",
+    ),
+    Bug(
+        "stale-sweep-eats-pending-loss",
+        REPORTING,
+        "words._low(away) - words._high(away))",
+        "words._low(away))",
+        "less is outside than can still be lost, and leaving borrows",
+    ),
+    Bug(
+        "gifts-that-are-gone",
+        REPORTING,
+        "gifts = min(min(gifts - min(principal, gifts), report.donated_at_ref - ledger.donated), room - tips)",
+        "gifts = min(report.donated_at_ref - ledger.donated, room - tips)",
+        "a report wants gifts that a stale oracle has let through already, and cannot be made",
     ),
     Bug(
         "validators-ignore-the-target",

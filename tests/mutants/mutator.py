@@ -100,10 +100,12 @@ class _Text:
             self.starts.append(self.starts[-1] + len(line))
 
     def first(self, node: nodes.VyperNode) -> int:
-        return self.starts[node.lineno - 1] + int(node.col_offset)
+        line, column = int(node.lineno), int(node.col_offset)
+        return self.starts[line - 1] + column
 
     def last(self, node: nodes.VyperNode) -> int:
-        return self.starts[node.end_lineno - 1] + int(node.end_col_offset)
+        line, column = int(node.end_lineno), int(node.end_col_offset)
+        return self.starts[line - 1] + column
 
     def of(self, node: nodes.VyperNode) -> str:
         return self.source[self.first(node) : self.last(node)]

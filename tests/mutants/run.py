@@ -28,6 +28,8 @@ from tests.mutants.bugs import BUGS
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.seeding import Change
 from tests.stateful import campaign
+from tests.stateful.scenes import worlds
+from tests.stateful.world import CONTRACTS, MOCKS
 
 TRANSACTIONS = 60_000
 """Transactions of the campaign that a bug must not survive."""
@@ -66,7 +68,7 @@ def attempt(change: Change, with_forge: bool) -> Verdict:
     started, tally = time.perf_counter(), campaign.Tally()
     try:
         with seeding.seeded(change) as root:
-            made = seeding.artifacts(change, campaign.CONTRACTS, root)
+            made = seeding.artifacts(change, CONTRACTS, root)
         started = time.perf_counter()
         what, by = _campaign(made, tally), "campaign"
         seconds = time.perf_counter() - started
@@ -88,14 +90,14 @@ def _give_up(*_: object) -> None:
 def _campaign(made: dict[str, build.Artifact], tally: campaign.Tally) -> str | None:
     """First difference between the bytecode and the model, None after TRANSACTIONS transactions."""
     try:
-        worlds = campaign.worlds({**build.load_many(campaign.MOCKS), **made})
+        made_worlds = worlds({**build.load_many(MOCKS), **made})
     except _TooLongError:
         raise
     except Exception as error:
         return f"deployment: {type(error).__name__}: {error}"
     number = 0
     while tally.transactions < TRANSACTIONS:
-        if (found := campaign.run_sequence(worlds, f"{SEED}/{number}", tally)) is not None:
+        if (found := campaign.run_sequence(made_worlds, f"{SEED}/{number}", tally)) is not None:
             return found.what
         number += 1
     return None
@@ -105,6 +107,14 @@ def attempts(changes: Iterable[Change], *, with_forge: bool) -> Iterator[Verdict
     """Verdicts in the order of `changes`, `build.JOBS` at a time."""
     with ProcessPoolExecutor(build.JOBS, get_context("spawn")) as pool:
         yield from pool.map(attempt, (list_ := list(changes)), [with_forge] * len(list_))
+
+
+def sound() -> bool:
+    """Whether the contracts themselves pass what their mutants must not; says so when they do not."""
+    what = _campaign(dict(build.load_many(CONTRACTS)), tally := campaign.Tally())
+    if what is not None:
+        print(f"the contracts themselves differ from the model after {sum(tally.outcomes.values()):,} actions: {what}")
+    return what is None
 
 
 def hand_chosen(only: str | None) -> bool:
@@ -171,8 +181,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="of the sample")
     given = parser.parse_args(arguments)
     # What the mutants have in common is compiled once.
-    build.load_many((*campaign.CONTRACTS, *campaign.MOCKS))
+    build.load_many((*CONTRACTS, *MOCKS))
     started = time.monotonic()
+    if not sound():
+        return 1
     all_found = hand_chosen(given.only)
     enough = given.score == 0 or score(given.score, given.seed)
     print(f"{time.monotonic() - started:.0f} s")
