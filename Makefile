@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without its bytecode files Python would compile all of Ape at every start.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: help doctor setup build test fuzz mutants bench demo test-fork lint format check snapshot lock clean
+.PHONY: help doctor setup build test fuzz invariants mutants bench demo test-fork lint format check snapshot lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,8 +32,11 @@ test: setup ## run the tests
 fuzz: setup ## contracts against the reference model, millions of transactions
 	python -m tests.stateful.campaign
 
-mutants: setup ## seed bugs into the contracts: the campaign must find every one
-	python -m tests.mutants.run
+invariants: setup ## a second engine (forge) checks the same books against its own ledger
+	python -m tests.forge.run
+
+mutants: setup ## seed bugs into the contracts: the campaign must find every one (SCORE=200: a larger sample)
+	python -m tests.mutants.run $(if $(SCORE),--score $(SCORE))
 
 bench: setup ## measure gas, and compare it with the bars and the peers
 	python -m bench.gas
