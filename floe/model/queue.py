@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from floe.model.basics import LOCKED, OVERFLOW, U95, UNLIMITED, ZERO, Address, Chain, Revert
+from floe.model.basics import LOCKED, OVERFLOW, U95, U96, UNLIMITED, ZERO, Address, Chain, Revert
 
 if TYPE_CHECKING:
     from floe.model.pool import Pool
@@ -146,6 +146,8 @@ class Queue:
         self._enter()
         if sender != self.pool.address:
             raise Revert("caller: not the pool")
+        if self.filled_ether[-1] + ether > U96:
+            raise Revert("pool: total over 96 bits")
         self.filled_shares.append(self.filled_shares[-1] + shares)
         self.filled_ether.append(self.filled_ether[-1] + ether)
 

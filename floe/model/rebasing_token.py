@@ -31,10 +31,11 @@ class RebasingToken:
     def wrap(self, sender: Address, shares: int) -> int:
         """Take `shares` that the caller has approved; returns their amount."""
         self._check_shares(shares)
+        total = word(self.total_shares + shares)
         amount = self._amount(shares)
         self.pool.transfer_from(self.address, sender, self.address, shares)
         self._add(sender, shares)
-        self.total_shares += shares
+        self.total_shares = total
         return amount
 
     def unwrap(self, sender: Address, shares: int) -> int:

@@ -213,7 +213,7 @@ class Choices:
     def withdraw(self) -> Action:
         sender, receiver, owner = self._exit()
         pool = self.w.pool
-        assets = self.amount(pool.max_withdraw(owner) if self.chance(60) else pool.instant_allowance)
+        assets = self.amount((self.chance(70) and pool.max_withdraw(owner)) or pool.instant_allowance)
         more = []
         if self.chance(40):
             near = assets * pool.shares // (pool.exit_value() or 1)
@@ -223,7 +223,7 @@ class Choices:
     def redeem(self) -> Action:
         sender, receiver, owner = self._exit()
         pool = self.w.pool
-        shares = self.amount(pool.max_redeem(owner) if self.chance(60) else pool.balances.get(owner, 0))
+        shares = self.amount((self.chance(70) and pool.max_redeem(owner)) or pool.balances.get(owner, 0))
         more = []
         if self.chance(40):
             near = shares * pool.exit_value() // pool.shares
@@ -360,7 +360,7 @@ class Choices:
             self.pick((0, 500, 1_000, 2_000)),
             self.pick((100, 500, 1_000, 5_000)),
             target,
-            self.pick((0, target, target // 2)),
+            self.pick((0, 100, 500, 2_000, target)),
             low,
             self.pick((low, max(low, 30_000), 50_000)),
             self.pick((3_600, DAY, 7 * DAY, 30 * DAY)),
@@ -393,7 +393,8 @@ class Choices:
 
     def revoke_role(self) -> Action:
         role = self.pick(ROLES[1:]) if self.chance(95) else "admin"
-        return ["revoke_role", self.member("admin"), role, self.pick((OPERATOR, REENTERER, self.member(role)))]
+        account = self.member(role) if self.chance(25) else self.pick((OPERATOR, REENTERER))
+        return ["revoke_role", self.member("admin"), role, account]
 
     def renounce_role(self) -> Action:
         role = self.pick(ROLES[1:])
@@ -516,9 +517,9 @@ class Choices:
             return ["travel", 12 * (1 + self.bits(4))]
         if kind < 24:
             return ["travel", self.upto(12 * 3_600)]
-        if kind < 29:
+        if kind < 30:
             return ["travel", self.upto(2 * DAY)]
-        return ["travel", self.upto(10 * DAY if kind < 31 else 100 * DAY)]
+        return ["travel", self.upto(10 * DAY if self.chance(75) else 100 * DAY)]
 
     def force(self) -> Action:
         target = self.pick([*PROTOCOL, POOL, EXECUTION_VAULT])
@@ -576,7 +577,7 @@ WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.deposit: 70, Choices.send_ether: 30, Choices.mint: 35, Choices.withdraw: 45, Choices.redeem: 45,
     Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 20,
     Choices.lock_for_exit: 3, Choices.fulfil: 80, Choices.declare_stale: 10, Choices.send_to_validators: 45,
-    Choices.receive_from_vault: 3, Choices.report: 55, Choices.lie: 15,
+    Choices.receive_from_vault: 3, Choices.report: 80, Choices.lie: 15,
     Choices.set_parameters: 15, Choices.set_deposit_ceiling: 8, Choices.set_fee_recipient: 6, Choices.pause: 12,
     Choices.grant_role: 10, Choices.revoke_role: 5, Choices.renounce_role: 3,
     Choices.request: 90, Choices.request_many: 20, Choices.settle: 3, Choices.claim: 90, Choices.claim_to: 30,

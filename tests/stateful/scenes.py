@@ -44,8 +44,8 @@ def _stakes(w: World, unit: int) -> None:
         _do(w, ["deposit", account, unit * parts + parts, unit * parts + parts, account])
     for account in (REFUSER, BURNER, GORGER):
         _do(w, ["deposit", account, 30 * unit, 30 * unit, account])
-    for account in (FIRST, SECOND, REENTERER):
-        _do(w, ["approve", account, POOL, TOKEN, UNLIMITED], ["wrap", account, 9 * unit + 7])
+    for account in (*STAKERS, REENTERER, ADMIN):
+        _do(w, ["approve", account, POOL, TOKEN, UNLIMITED], ["wrap", account, unit // 2 + 7])
     _do(w, ["approve", FIRST, POOL, OPERATOR, UNLIMITED], ["approve", FIRST, TOKEN, OPERATOR, UNLIMITED])
     _do(w, ["send_to_validators", REGISTRY, w.pool.stakeable()])
 

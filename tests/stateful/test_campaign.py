@@ -1,0 +1,119 @@
+"""A short campaign, the sequences that once failed, and that a difference would be noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from floe import build
+from floe.model.basics import ceil_div
+from floe.model.pool import Pool
+from floe.model.queue import Queue
+from tests.stateful import campaign
+from tests.stateful.campaign import REGRESSIONS, Difference, Tally
+from tests.stateful.scenes import worlds
+from tests.stateful.world import CONTRACTS, MOCKS, POOL, STAKERS, Mismatch, World
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, World]:
+    return worlds(build.load_many([*CONTRACTS, *MOCKS]))
+
+
+@pytest.mark.slow
+def test_campaign__short__no_difference_and_nothing_left_out():
+    tally, found = campaign.campaign(200_000, "short", jobs=2)
+    assert found is None, f"{found.what}\n{found.to_json()}"
+    assert tally.gaps() == []
+    assert sum(tally.views.values()) > 1_000
+
+
+@pytest.mark.parametrize("file", sorted(REGRESSIONS.glob("*.json")), ids=lambda file: file.stem)
+def test_regression__replayed__holds(made: dict[str, World], file: Path):
+    stored = Difference.from_json(file.read_text(encoding="utf-8"))
+    assert campaign.replay(made[stored.scene], stored.actions, stored.seed) is None
+
+
+def test_replay__same_actions_twice__start_from_the_same_state(made: dict[str, World]):
+    actions = [["transfer", STAKERS[0], STAKERS[1], 5], ["travel", 60], ["wrap", STAKERS[1], 7]]
+    states = []
+    for _ in range(2):
+        assert campaign.replay(made["warm"], actions, "any") is None
+        states.append((made["warm"].pool.words(), dict(made["warm"].chain.ether)))
+    assert states[0] == states[1]
+
+
+def test_run__curve_rounds_up__is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch, made: dict[str, World]):
+    def rounded_up(queue: Queue, position: int) -> int:
+        i = queue.segment_of(position - 1) if position else 0
+        if queue.filled_shares[i] == position:
+            return queue.filled_ether[i]
+        shares, ether = queue.filled_shares[i - 1], queue.filled_ether[i - 1]
+        more = queue.filled_ether[i] - ether
+        return ether + ceil_div((position - shares) * more, queue.filled_shares[i] - shares)
+
+    monkeypatch.setattr(Queue, "value_until", rounded_up)
+    found = campaign.run({}, 20_000, "rounding")
+    assert found is not None
+    shrunk = campaign.shrink(made[found.scene], found)
+    assert len(shrunk.actions) <= 6
+    assert campaign.replay(made[shrunk.scene], shrunk.actions, shrunk.seed) == shrunk.what
+    monkeypatch.undo()
+    assert campaign.replay(made[shrunk.scene], shrunk.actions, shrunk.seed) is None
+    assert Difference.from_json(shrunk.to_json()) == shrunk
+
+
+def test_run__model_changes_although_it_reverts__is_found(monkeypatch: pytest.MonkeyPatch):
+    honest = Pool.declare_stale
+
+    def careless(pool: Pool) -> None:
+        pool.stale_at += 1
+        honest(pool)
+
+    monkeypatch.setattr(Pool, "declare_stale", careless)
+    found = campaign.run({}, 20_000, "careless")
+    assert found is not None
+    assert "although it reverted" in found.what
+
+
+def test_check__storage_written_behind_the_model__is_found(made: dict[str, World]):
+    world = made["warm"]
+    world.reset()
+    world.pool.balances[STAKERS[0]] -= 1
+    world.pool.balances[STAKERS[1]] += 1
+    with pytest.raises(Mismatch, match="shares of staker 0 differ"):
+        world.check_all()
+    world.reset()
+    world.evm.message_call(STAKERS[0], STAKERS[1], b"", 1)
+    with pytest.raises(Mismatch, match="ETH of staker"):
+        world.check_all()
+    world.reset()
+    world.check_all()
+
+
+def test_gaps__something_never_happened__is_named():
+    assert "deposit never succeeded" in Tally().gaps()
+    assert "nothing ever reverted with 'deposit: paused'" in Tally().gaps()
+    tally = Tally()
+    tally.outcomes["deposit", None] += 1
+    tally.outcomes["deposit", "deposit: paused"] += 1
+    tally.outcomes["settle", None] += 1
+    assert "deposit never succeeded" not in tally.gaps()
+    assert "nothing ever reverted with 'deposit: paused'" not in tally.gaps()
+    assert "settle succeeded" in tally.gaps()
+
+
+def test_main__too_few_transactions__fails_and_says_what_is_missing(capsys: pytest.CaptureFixture[str]):
+    assert campaign.main(["--transactions", "100", "--jobs", "1"]) == 1
+    assert "GAP: " in capsys.readouterr().out
+
+
+def test_unreachable__reasons__are_declared_and_used_nowhere_else():
+    declared = set(campaign.declared_reasons())
+    assert set(campaign.UNREACHABLE) <= declared
+    assert len(declared) > 50
+
+
+def test_world__address_of_the_pool__is_what_the_registry_of_names_says(made: dict[str, World]):
+    assert made["new"].evm.get_code(POOL)
