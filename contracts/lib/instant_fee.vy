@@ -4,8 +4,9 @@
 @title Fee of the instant exit
 @license GNU Affero General Public License v3.0 only
 @notice The price of the next wei out is a straight line in parts per million: `fee_min` while the liquidity is at its
-        target or above, rising to `fee_max` when nothing is left. An exit pays the mean along its way, so it costs
-        the same in one piece or in many. All amounts in wei.
+        target or above, rising to `fee_max` when nothing is left. An exit pays the mean along its way, so that
+        splitting it gains next to nothing (the target, a part of the assets, falls a little with each piece).
+        All amounts in wei.
 """
 from contracts.lib import reasons
 
