@@ -224,6 +224,7 @@ class Contract:
             answer = self.evm.call(self, function, codec.data(arguments), sender, value, gas, codec.view)
             return codec.result(answer)
 
+        call.__name__ = function
         return call
 
     def encode(self, function: str, *arguments: Any) -> bytes:
