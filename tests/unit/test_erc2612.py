@@ -50,7 +50,7 @@ def test_permit__good_signature__approves_whoever_brings_it(evm: Evm, coin: Cont
     assert coin.nonces(STAKER) == 2
 
 
-def test_permit__deadline__is_inclusive(evm: Evm, coin: Contract):
+def test_bad_096_permit__deadline__is_inclusive(evm: Evm, coin: Contract):
     deadline, signature = evm.now + DAY, sign(coin)
     evm.travel(DAY + 1)
     with reverts("permit: expired"):
@@ -71,26 +71,35 @@ def test_permit__deadline__is_inclusive(evm: Evm, coin: Contract):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_permit__anything_else_signed__reverts(evm: Evm, coin: Contract, change: dict[str, Any]):
+def test_bad_096_permit__anything_else_signed__reverts(evm: Evm, coin: Contract, change: dict[str, Any]):
     with reverts("permit: wrong signer"):
         coin.permit(STAKER, SPENDER, 1000, evm.now + DAY, *sign(coin, **change))
     assert coin.allowance(STAKER, SPENDER) == coin.nonces(STAKER) == 0
 
 
-def test_permit__signed_for_the_other_token__reverts(evm: Evm, protocol: Protocol):
+def test_bad_096_permit__signed_for_the_other_token__reverts(evm: Evm, protocol: Protocol):
     for coin, other in ((protocol.pool, protocol.token), (protocol.token, protocol.pool)):
         with reverts("permit: wrong signer"):
             coin.permit(STAKER, SPENDER, 1000, evm.now + DAY, *sign(other))
 
 
-def test_permit__used_before__reverts(evm: Evm, coin: Contract):
+def test_bad_096_permit__used_before__reverts(evm: Evm, coin: Contract):
     permit = (STAKER, SPENDER, 1000, evm.now + DAY, *sign(coin))
     coin.permit(*permit)
     with reverts("permit: wrong signer"):
         coin.permit(*permit)
 
 
-def test_permit__nobody_as_owner__reverts(evm: Evm, coin: Contract):
+def test_bad_096_permit__brought_by_somebody_else_first__leaves_the_allowance(evm: Evm, coin: Contract):
+    """A front-runner can only do the signer's work; who bundles a permit with a call must not insist on it."""
+    permit = (STAKER, SPENDER, 1000, evm.now + DAY, *sign(coin))
+    coin.permit(*permit, sender=OUTSIDER)
+    with reverts("permit: wrong signer"):
+        coin.permit(*permit, sender=SPENDER)
+    assert coin.allowance(STAKER, SPENDER) == 1000
+
+
+def test_bad_096_permit__nobody_as_owner__reverts(evm: Evm, coin: Contract):
     v, r, s = sign(coin, owner=ZERO)
     for garbage in ((v, r, s), (27, b"\x01" * 32, b"\x01" * 32)):
         with reverts("permit: wrong signer"):
@@ -101,13 +110,13 @@ def test_permit__nobody_as_owner__reverts(evm: Evm, coin: Contract):
 
 
 @pytest.mark.parametrize("v", [0, 1, 26, 29, 255])
-def test_permit__bad_v__reverts(evm: Evm, coin: Contract, v: int):
+def test_bad_096_permit__bad_v__reverts(evm: Evm, coin: Contract, v: int):
     _, r, s = sign(coin)
     with reverts("ecdsa: invalid signature"):
         coin.permit(STAKER, SPENDER, 1000, evm.now + DAY, v, r, s)
 
 
-def test_permit__malleable_twin_of_the_signature__reverts(evm: Evm, coin: Contract):
+def test_bad_096_permit__malleable_twin_of_the_signature__reverts(evm: Evm, coin: Contract):
     v, r, s = sign(coin)
     twin = (N - int.from_bytes(s)).to_bytes(32)
     with reverts("ecdsa: invalid signature `s` value"):
@@ -125,7 +134,7 @@ def test_eip712_domain__both_ways__is_what_the_standard_says(coin: Contract):
     assert empty.header == coin.DOMAIN_SEPARATOR()
 
 
-def test_permit__chain_forks_away__holds_on_its_own_chain_only(coin: Contract):
+def test_bad_096_permit__chain_forks_away__holds_on_its_own_chain_only(coin: Contract):
     """The same code, its immutables included, on a chain with another id."""
     fork = Evm(chain_id=61)
     twin = fork.at(coin.kind, fork.copy(coin))

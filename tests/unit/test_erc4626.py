@@ -102,7 +102,7 @@ def test_asset__native_ether__is_named_as_erc7528_says(pool: Contract):
     assert pool.decimals() == 18
 
 
-def test_views__any_state__never_revert(anyhow: Protocol):
+def test_bad_032_views__any_state__never_revert(anyhow: Protocol):
     pool = anyhow.pool
     for account in (STAKER, OUTSIDER, RECEIVER, ZERO, pool.address, anyhow.queue.address, anyhow.token.address):
         for name in ("maxDeposit", "maxMint", "maxWithdraw", "maxRedeem"):
@@ -144,7 +144,7 @@ def test_conversions__there_and_back__never_gain(anyhow: Protocol, amount: int):
 
 
 @given(amount=st.integers(0, 2**96))
-def test_previews__against_conversions__never_better(anyhow: Protocol, amount: int):
+def test_bad_032_previews__against_conversions__never_better(anyhow: Protocol, amount: int):
     pool = anyhow.pool
     assert pool.previewDeposit(amount) <= pool.convertToShares(amount)
     assert pool.previewMint(amount) >= pool.convertToAssets(amount)
@@ -276,7 +276,7 @@ def succeeds(evm: Evm, call: Callable[..., object], *arguments: object, **option
     return True
 
 
-def test_max_deposit__any_state__is_the_most_that_succeeds(anyhow: Protocol):
+def test_bad_032_max_deposit__any_state__is_the_most_that_succeeds(anyhow: Protocol):
     evm, pool = anyhow.evm, anyhow.pool
     evm.fund(OUTSIDER, 2**97)
     most = pool.maxDeposit(RECEIVER)
@@ -284,7 +284,7 @@ def test_max_deposit__any_state__is_the_most_that_succeeds(anyhow: Protocol):
         assert succeeds(evm, pool.deposit, assets, RECEIVER, sender=OUTSIDER, value=assets) is expected
 
 
-def test_max_mint__any_state__is_the_most_that_succeeds(anyhow: Protocol):
+def test_bad_032_max_mint__any_state__is_the_most_that_succeeds(anyhow: Protocol):
     evm, pool = anyhow.evm, anyhow.pool
     evm.fund(OUTSIDER, 2**97)
     most = pool.maxMint(RECEIVER)
@@ -293,7 +293,7 @@ def test_max_mint__any_state__is_the_most_that_succeeds(anyhow: Protocol):
 
 
 @pytest.mark.parametrize("held", ["nothing", "a share", "a hundred shares", "a few", "much"])
-def test_max_redeem__any_state_and_holder__is_the_most_that_succeeds(anyhow: Protocol, held: str):
+def test_bad_032_max_redeem__any_state_and_holder__is_the_most_that_succeeds(anyhow: Protocol, held: str):
     evm, pool = anyhow.evm, anyhow.pool
     owner = holder(anyhow, held)
     most = pool.maxRedeem(owner)
@@ -302,7 +302,7 @@ def test_max_redeem__any_state_and_holder__is_the_most_that_succeeds(anyhow: Pro
 
 
 @pytest.mark.parametrize("held", ["nothing", "a share", "a hundred shares", "a few", "much"])
-def test_max_withdraw__any_state_and_holder__is_the_most_that_succeeds(anyhow: Protocol, held: str):
+def test_bad_032_max_withdraw__any_state_and_holder__is_the_most_that_succeeds(anyhow: Protocol, held: str):
     """To the wei, but for one step of the fee rate, which counts in millionths: there a wei less can pay more."""
     evm, pool = anyhow.evm, anyhow.pool
     owner = holder(anyhow, held)
