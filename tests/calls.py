@@ -159,14 +159,19 @@ class Stage:
 
     def _vaults(self) -> dict[str, Call]:
         vaults = (self.protocol.withdrawal_vault, self.protocol.execution_vault)
-        return _keyed(
-            *(Call(vault, "__default__", value=1) for vault in vaults), *(Call(vault, "sweep", (0,)) for vault in vaults)
-        )
+        gifts = (Call(vault, "__default__", value=1) for vault in vaults)
+        return _keyed(*gifts, *(Call(vault, "sweep", (0,)) for vault in vaults))
 
     def _permit(self, coin: Contract, name: str) -> Call:
         deadline = self.protocol.evm.now + 365 * 86_400
         message = {"owner": STAKER, "spender": SPENDER, "value": 7, "nonce": 0, "deadline": deadline}
-        kinds = {"owner": "address", "spender": "address", "value": "uint256", "nonce": "uint256", "deadline": "uint256"}
+        kinds = {
+            "owner": "address",
+            "spender": "address",
+            "value": "uint256",
+            "nonce": "uint256",
+            "deadline": "uint256",
+        }
         domain = {"name": name, "version": "1", "chainId": 1, "verifyingContract": coin.address}
         types = {"Permit": [{"name": field, "type": kind} for field, kind in kinds.items()]}
         signed = STAKER_KEY.sign_message(encode_typed_data(domain, types, message))

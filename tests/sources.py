@@ -73,7 +73,7 @@ def reasons(contract: str, function: str) -> frozenset[str]:
 
 
 def documented(contract: str, function: str) -> tuple[set[str], set[str]]:
-    """Reasons that a docstring lists: those it quotes, and those of the functions that it refers to ("as `deposit`")."""
+    """Reasons that a docstring lists: those it quotes, and those of functions that it refers to ("as `deposit`")."""
     _, found, text = functions(contract)[function].docstring.partition("Reverts")
     if not found:
         return set(), set()
