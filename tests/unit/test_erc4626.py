@@ -345,7 +345,7 @@ def test_max__limits_of_the_receiver__count(protocol: Protocol):
 # --- allowance ---
 
 
-def test_exits__of_somebody_else__spend_an_allowance_of_shares(usable: Protocol):
+def test_bad_031_exits__of_somebody_else__spend_an_allowance_of_shares(usable: Protocol):
     pool = usable.pool
     for name in ("withdraw", "redeem"):
         with reverts("allowance: too low"):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from floe import build
-from tests.calls import Stage
+from tests.calls import Stage, changing
 from tests.evm import DAY, ETHER, Contract, Evm, RevertError, reverts
 from tests.protocol import (
     FEE_RECIPIENT,
@@ -481,6 +481,28 @@ def test_bad_036_rewards__sniped_at_the_edge_of_a_period__are_worth_their_second
     evm.travel(2)
     assert worth(pool, ATTACKER) - stake <= Fraction(ETHER, 20) * 4 / DAY
     assert pool.previewRedeem(pool.balanceOf(ATTACKER)) < stake
+
+
+@pytest.mark.parametrize("key", sorted(changing("FloePool")))
+def test_bad_037_recover__no_function_of_any_role__reaches_surplus_or_lost_shares(protocol: Protocol, key: str):
+    """What was pushed into the pool waits for reports, what was sent to the token belongs to nobody; no role differs."""
+    stage = Stage(protocol)
+    evm, pool, token = protocol.evm, protocol.pool, protocol.token
+    evm.force(pool, 5 * ETHER)
+    pool.transfer(token, ETHER, sender=STAKER)
+    call = stage.calls[key]
+    evm.travel(call.wait)
+    lost = pool.balanceOf(token) - token.total_shares()
+    try:
+        call.make(stage.wallet)
+    except RevertError as error:
+        assert error.reason.startswith("caller: ")
+    # A report takes surplus in as a gain of all holders; nothing else touches it.
+    surplus = evm.balance(pool) - pool.buffer()
+    taken = [event.fields["surplus"] for event in evm.events(pool, "Reported")]
+    assert surplus == 5 * ETHER - sum(taken)
+    assert pool.balanceOf(token) - token.total_shares() == lost
+    assert_sound(protocol)
 
 
 @given(amount=st.integers(1, 2**90))
