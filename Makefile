@@ -91,7 +91,7 @@ SYNC = uv pip sync --quiet --require-hashes --python .venv/bin/python requiremen
 # The links lead past npm's wrapper scripts, which would leave a node process beside every anvil.
 node_modules/.stamp: package-lock.json package.json
 	@bash scripts/doctor.sh --quiet
-	@echo "installing anvil, forge and cast into node_modules/"
+	@echo "installing anvil and forge into node_modules/"
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@cd node_modules/.bin && for tool in anvil cast forge; do ln -sf ../@foundry-rs/$$tool-*-*/bin/$$tool $$tool; done
+	@cd node_modules/.bin && for tool in anvil forge; do ln -sf ../@foundry-rs/$$tool-*-*/bin/$$tool $$tool; done
 	@touch $@

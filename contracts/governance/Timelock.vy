@@ -44,7 +44,7 @@ exports: (
     timelock_controller.supportsInterface,
 )
 
-# Longer than the promise of the exit queue (14 days) and than any pause.
+# Longer than the longest normal exit and than any pause.
 MIN_DELAY: public(constant(uint256)) = 21 * 86_400
 
 PARTIES: constant(uint256) = 255  # snekmate's bound

@@ -51,7 +51,7 @@ def _picture(
     number: String[78], state: String[12], shares: String[100], ether_: String[100], water: uint256
 ) -> String[1600]:
     """
-    @notice The picture. No double quotes, '#' or '%', so that it survives inside a data URI inside JSON inside a data URI.
+    @notice The picture. No double quotes, '#' or '%', so that it survives inside a data URI inside JSON inside another.
     """
     height: String[78] = uint2str(water)
     top: String[78] = uint2str(BOX - water)
@@ -62,7 +62,7 @@ def _picture(
         top,
         "' width='300' height='",
         height,
-        "' rx='16' fill='lightblue'/><path d='M60 150l50-34 72 8 58 26-40 30-96 6z' fill='white' stroke='midnightblue'/>",
+        "' rx='16' fill='lightblue'/><path d='M60 150l50-34 72 8 58 26-40 30-96 6z' fill='white' stroke='black'/>",
         "<text x='24' y='44' font-size='22'>Floe exit ",
         number,
         "</text><text x='24' y='70' font-size='14'>",

@@ -3,7 +3,7 @@
 """
 @title Packed words
 @license GNU Affero General Public License v3.0 only
-@notice The one place that knows where a field lies inside a storage word. Fields are listed from the
+@notice Where every field lies inside its storage word. Fields are listed from the
         lowest bit; all amounts are wei or shares, all times are seconds since the epoch.
 
         totals  shares u96 | assets u96 | deposit paused until u40 | flags u8

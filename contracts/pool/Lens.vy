@@ -87,7 +87,6 @@ struct Account:
 interface IPoolReads:
     def maxDeposit(receiver: address) -> uint256: view
     def maxWithdraw(owner: address) -> uint256: view
-    def maxRedeem(owner: address) -> uint256: view
 
 
 interface IBalance:

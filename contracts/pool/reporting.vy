@@ -68,8 +68,8 @@ def declare_stale():
 @reentrant
 def receive_from_vault():
     """
-    @notice Take what a report sweeps. Vaults only; the report has booked it already. Re-entrant, because a report
-            is what calls the vault. Reverts: "caller: not a vault".
+    @notice Take what a report or `declare_stale` sweeps, and has booked already. Vaults only. Re-entrant, because
+            the vault is called from here. Reverts: "caller: not a vault".
     """
     if msg.sender != WITHDRAWAL_VAULT.address and msg.sender != EXECUTION_VAULT.address:
         reasons._refuse(reasons.NOT_VAULT)

@@ -3,8 +3,8 @@
 """
 @title Withdrawal vault
 @license GNU Affero General Public License v3.0 only
-@notice The withdrawal credentials (0x02) of every validator: principal and consensus rewards arrive here. Nothing stops it: ETH can always
-        arrive, and only the pool can move it, into itself.
+@notice The withdrawal credentials (0x02) of every validator: principal and consensus rewards arrive here. Nothing
+        stops it: ETH can always arrive, and only the pool can move it, into itself.
 """
 from contracts.lib import ether_vault
 from interfaces import IEtherVault

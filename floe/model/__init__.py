@@ -1,4 +1,4 @@
-"""The reference model: what the pool, the queue and the rebasing token do, in plain integers (DESIGN §3, §4).
+"""The reference model: what the pool, the queue and the rebasing token do, in plain integers.
 
 Nothing here reads, writes or signs anything. Every function is one rule; what it raises is the contract's reason. The
 fuzz campaign drives the contracts and this model side by side and demands equality to the wei after every transaction.
@@ -6,10 +6,10 @@ fuzz campaign drives the contracts and this model side by side and demands equal
     basics          integers, reverts, time and ETH
     parameters      the pool's parameters and their bounds
     tokens          allowances, permits, roles
-    pool            §3: prices, deposits, the instant exit, reports
-    queue           §4: tickets and the curve
-    vault           what holds ETH for a report to sweep
-    rebasing_token  §3: the rebasing view
+    pool            prices, deposits, the instant exit, reports
+    queue           tickets and the curve
+    vault           what holds ETH for the pool to sweep
+    rebasing_token  the rebasing view
     protocol        all of it, wired, and how to undo a call
 
 The caller is always the argument `sender`, the ETH sent with the call `value`. A caller has the ETH he sends.

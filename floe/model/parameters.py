@@ -1,4 +1,4 @@
-"""The pool's parameters and the bounds that no admin can pass (DESIGN §3, §6, §7)."""
+"""The pool's parameters and the bounds that no admin can pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool: share token, ETH vault and accounting (DESIGN §3, §7).
+"""The pool: share token, ETH vault and accounting.
 
 Letters as in the design: S all shares, A all ETH that backs them, O the part of A outside the pool, P pending loss,
 D deficit, L locked rewards; V = A - L the entry value, X = V - P the exit value. Amounts are wei, share amounts have
@@ -90,7 +90,7 @@ class Pool:
     allowances: Allowances
     queue: Queue = field(init=False, repr=False)
     refused: frozenset[Address] = field(init=False)
-    """§3: shares or ETH sent there would be lost, and the queue's balance is the number of shares waiting."""
+    """Shares or ETH sent there would be lost, and the queue's balance is the number of shares waiting."""
 
     shares: int = 0
     assets: int = 0
@@ -121,10 +121,10 @@ class Pool:
     balances: dict[Address, int] = field(default_factory=dict)
     """Shares by holder; those in the queue are `waiting` instead."""
     entered: bool = False
-    """The pool waits for a call of its own to return: nobody may enter (§7)."""
+    """The pool waits for a call of its own to return: nobody may enter."""
 
     def construct(self, seed: int, queue: Queue) -> None:
-        """§3: the deployer pays for shares that nobody owns, so S > 0 for ever."""
+        """The deployer pays for shares that nobody owns, so S > 0 for ever."""
         if seed < MIN_SEED:
             raise Revert("seed: too small")
         self.parameters.check()
@@ -133,7 +133,7 @@ class Pool:
         self.shares = self.assets = self.balances[self.address] = seed
         self.report_at = self.chain.now
 
-    # --- §3: values ---
+    # --- values ---
 
     def locked(self) -> int:
         """L: rewards not streamed yet (rounded down)."""
@@ -153,7 +153,7 @@ class Pool:
         return self.assets - self.outside
 
     def free(self) -> int:
-        """Buffer beyond what all waiting exits need at the exit price (§4: the queue comes first)."""
+        """Buffer beyond what all waiting exits need at the exit price (the queue comes first)."""
         needed = ceil_div(self.waiting * self.exit_value(), self.shares)
         return max(self.assets - self.outside - needed, 0)
 
@@ -162,11 +162,11 @@ class Pool:
         return self.assets * self.parameters.target_bps // BPS
 
     def stakeable(self) -> int:
-        """Most that may go to validators now (§4)."""
+        """Most that may go to validators now."""
         return max(self.free() - self.target(), 0)
 
     def lossy(self) -> bool:
-        """§3: nobody should buy into a known loss of more than 1 % of A unawares."""
+        """Nobody should buy into a known loss of more than 1 % of A unawares."""
         return 100 * self.pending_loss > self.assets
 
     def entry_price(self) -> tuple[int, int]:
@@ -250,7 +250,7 @@ class Pool:
     # --- entering ---
 
     def deposit(self, sender: Address, value: int, assets: int, receiver: Address, min_shares: int = 0) -> int:
-        """§3: stake exactly the `value` sent for `receiver`; returns the shares v·S // V."""
+        """Stake exactly the `value` sent for `receiver`; returns the shares v·S // V."""
         self._enter()
         if assets != value:
             raise Revert("deposit: value differs")
@@ -265,7 +265,7 @@ class Pool:
         self.deposit(sender, value, value, sender)
 
     def mint(self, sender: Address, value: int, shares: int, receiver: Address) -> int:
-        """§3: buy exactly `shares` for ⌈shares·V / S⌉, give back the rest of `value`; returns the price."""
+        """Buy exactly `shares` for ⌈shares·V / S⌉, give back the rest of `value`; returns the price."""
         self._enter()
         cost = self.preview_mint(shares)
         if cost == 0 < shares:
@@ -296,7 +296,7 @@ class Pool:
         self.shares += shares
         self.balances[receiver] = self.balances.get(receiver, 0) + shares
 
-    # --- §3: the instant exit ---
+    # --- the instant exit ---
 
     def redeem(self, sender: Address, shares: int, receiver: Address, owner: Address, min_assets: int = 0) -> int:
         """Burn exactly `shares` of `owner` at the exit price; returns the wei paid, after the fee."""
@@ -343,7 +343,7 @@ class Pool:
         return p.instant_fee_max - (p.instant_fee_max - p.instant_fee_min) * free // target
 
     def _instant_fee_ppm(self, free: int, gross: int) -> int:
-        """Fee rate of taking `gross` > 0 out of `free`: the mean price along the way, the same in one piece or many.
+        """Fee rate of taking `gross` > 0 out of `free`: the mean price along the way, so that splitting gains next to nothing.
 
         What lies above the target goes at the least price, the rest at the mean of the prices at both its ends
         (rounded up).
@@ -393,7 +393,7 @@ class Pool:
         self._pay(receiver, net)
 
     def _stream_more(self, amount: int, period: int) -> None:
-        """§3: lock `amount` more. The time left moves towards `period` by its part of the whole, and never down."""
+        """Lock `amount` more. The time left moves towards `period` by its part of the whole, and never down."""
         if amount == 0:
             return
         now, locked = self.chain.now, self.locked()
@@ -406,7 +406,7 @@ class Pool:
         self.locked_at_start = total
 
     def _burn(self, shares: int, paid: int) -> None:
-        """§3: shares leave with `paid` wei, and with their part (rounded down) of P and D.
+        """Shares leave with `paid` wei, and with their part (rounded down) of P and D.
 
         Their part of P is settled: it leaves P, O and A together, so nobody's price moves.
         """
@@ -453,7 +453,7 @@ class Pool:
         balances[owner] = balance - shares
         balances[receiver] = balances.get(receiver, 0) + shares
 
-    # --- §4: the pool's side of the queue ---
+    # --- the pool's side of the queue ---
 
     def lock_for_exit(self, sender: Address, owner: Address, shares: int) -> None:
         """Move `shares` of `owner` to the queue. Only the queue may ask."""
@@ -467,7 +467,7 @@ class Pool:
         self.waiting += shares
 
     def fulfil(self, max_assets: int = UNLIMITED) -> tuple[int, int]:
-        """§4: pay eligible exits at the exit price of now; returns (shares burnt, wei paid).
+        """Pay eligible exits at the exit price of now; returns (shares burnt, wei paid).
 
         n = min(eligible, min(buffer, max_assets)·S // X) shares for n·X // S. What neither empties the eligible line
         nor moves 1 ETH is refused, so points cannot be spammed.
@@ -492,9 +492,9 @@ class Pool:
         return shares, paid
 
     def declare_stale(self) -> None:
-        """§6: when reports have stopped, every waiting exit becomes eligible; again after each `stale_after`.
+        """When reports have stopped, every waiting exit becomes eligible; again after each `stale_after`.
 
-        What lies in the withdrawal vault comes into the buffer, booked as principal, so that exits can be paid (§1.5).
+        What lies in the withdrawal vault comes into the buffer, booked as principal, so that exits can be paid.
         """
         self._enter()
         if self.chain.now < max(self.report_at, self.stale_at) + self.parameters.stale_after:
@@ -510,7 +510,7 @@ class Pool:
     # --- validators and reports ---
 
     def send_to_validators(self, sender: Address, amount: int) -> None:
-        """§4: the registry takes buffer beyond the target."""
+        """The registry takes buffer beyond the target."""
         self._enter()
         self.roles.check(REGISTRY_ROLE, sender)
         if amount > self.stakeable():
@@ -525,7 +525,7 @@ class Pool:
             raise Revert("caller: not a vault")
 
     def report(self, sender: Address, r: Report) -> None:
-        """§3: book what happened to the validators up to the reference slot: losses whole, gains metered."""
+        """Book what happened to the validators up to the reference slot: losses whole, gains metered."""
         self._enter()
         self.roles.check(ORACLE_ROLE, sender)
         if r.deposited_at_ref > self.deposited:
@@ -603,7 +603,7 @@ class Pool:
         self.withdrawn += swept
         self.donated += gifts
 
-    # --- §7: administration ---
+    # --- administration ---
 
     def set_parameters(self, sender: Address, parameters: Parameters) -> None:
         """Replace all live parameters, within their bounds."""

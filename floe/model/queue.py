@@ -1,4 +1,4 @@
-"""The withdrawal queue: tickets on a line of shares, paid along a curve (DESIGN §4)."""
+"""The withdrawal queue: tickets on a line of shares, paid along a curve."""
 
 from __future__ import annotations
 

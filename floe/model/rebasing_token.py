@@ -1,4 +1,4 @@
-"""The rebasing view of the share token (DESIGN §3): balance = shares · entry value // all shares of the pool."""
+"""The rebasing view of the share token: balance = shares · entry value // all shares of the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both tokens share, and the pool's roles (DESIGN §3: signatures and access control are library code)."""
+"""What both tokens share, and the pool's roles: signatures and access control are library code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vault: holds ETH that anybody may credit, and gives it to one pool (DESIGN §3, §5)."""
+"""A vault: holds ETH that anybody may credit, and gives it to one pool."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_npm_lock__every_package__has_version_and_no_address():
 
 def test_npm_lock__anvil__covers_every_platform_it_is_published_for():
     lock = json.loads((ROOT / "package-lock.json").read_text())["packages"]
-    for tool in ("anvil", "cast", "forge"):
+    for tool in ("anvil", "forge"):
         for package in lock[f"node_modules/@foundry-rs/{tool}"]["optionalDependencies"]:
             assert f"node_modules/{package}" in lock
 
