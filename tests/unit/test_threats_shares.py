@@ -485,7 +485,7 @@ def test_bad_036_rewards__sniped_at_the_edge_of_a_period__are_worth_their_second
 
 @pytest.mark.parametrize("key", sorted(changing("FloePool")))
 def test_bad_037_recover__no_function_of_any_role__reaches_surplus_or_lost_shares(protocol: Protocol, key: str):
-    """What was pushed into the pool waits for reports, what was sent to the token belongs to nobody; no role differs."""
+    """What was pushed into the pool waits for reports, what was sent to the token belongs to nobody."""
     stage = Stage(protocol)
     evm, pool, token = protocol.evm, protocol.pool, protocol.token
     evm.force(pool, 5 * ETHER)
