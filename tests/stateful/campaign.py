@@ -12,6 +12,7 @@ Mutants of the contracts are driven with `run(artifacts, transactions, seed)`.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import itertools
 import json
@@ -242,6 +243,9 @@ def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
     except Exception as error:
         results.put((Tally(), Difference("deployment", [], f"{type(error).__name__}: {error}", seed)))
         return
+    # What is there stays, and the sequences leave no cycles behind: looking for some would take time.
+    gc.freeze()
+    gc.set_threshold(100_000)
     numbers = itertools.count(first, step)
     while not stop.is_set():
         tally, found, started = Tally(), None, time.perf_counter()

@@ -363,7 +363,7 @@ class World:
         got: str | None = None
         output = b""
         try:
-            output = evm.message_call(sender, contract, data, value, SCARCE_GAS if self.chain.scarce else GAS)
+            output = evm.message_call(sender, contract, data, value, SCARCE_GAS if self.chain.scarce else None)
         except RuntimeError as error:
             got = reason_of(error)
         evm.reset_transient_storage()
@@ -446,15 +446,18 @@ class World:
         """Compare the state words, the ETH of the protocol, and the storage of some accounts and tickets."""
         pool, queue, token, ether = self.pool, self.queue, self.token, self.chain.ether
         storage, balance = self._storage, self._balance
-        self.words = words = pool.words()
+        before, words = self.words, pool.words()
+        self.words = words
         a, b, c, d, e, f, g, h = self.word_slots
         if words != (
             storage(POOL, a), storage(POOL, b), storage(POOL, c), storage(POOL, d),
             storage(POOL, e), storage(POOL, f), storage(POOL, g), storage(POOL, h),
         ):  # fmt: skip
             self._explain_words()
-        if storage(QUEUE, self.head_slot) != queue.head_word() or storage(QUEUE, self.line_slot) != queue.line_word():
-            raise Mismatch("the queue's words differ")
+        if target == QUEUE or words[4] != before[4]:
+            head, line = storage(QUEUE, self.head_slot), storage(QUEUE, self.line_slot)
+            if head != queue.head_word() or line != queue.line_word():
+                raise Mismatch("the queue's words differ")
         if (
             balance(POOL) != ether[POOL]
             or balance(QUEUE) != ether[QUEUE]
@@ -480,7 +483,9 @@ class World:
         pool, queue, token, storage = self.pool, self.queue, self.token, self.evm.storage
         self._explain_ether()
         expected: list[tuple[str, Address, int, int]] = [
-            ("fee recipient", POOL, self.fee_recipient_slot, int(pool.fee_recipient, 16))
+            ("fee recipient", POOL, self.fee_recipient_slot, int(pool.fee_recipient, 16)),
+            ("head of the queue", QUEUE, self.head_slot, queue.head_word()),
+            ("line of the queue", QUEUE, self.line_slot, queue.line_word()),
         ]
         for name, part, contract in (("pool", pool, POOL), ("token", token, TOKEN)):
             allowances, slots = part.allowances, self.allowance_slots[contract]
