@@ -86,7 +86,10 @@ def test_deposit__paused__reverts_until_the_second_it_ends(evm: Evm, pool: Contr
 
 
 def test_deposit__loss_pending__reverts_above_one_percent_of_the_assets(pool: Contract, protocol: Protocol):
+    protocol.stake(AMOUNT)
+    protocol.stake(200 - (pool.state()[0] >> 96) % 2**96 % 100)
     assets = pool.state()[0] >> 96 & 2**96 - 1
+    assert assets % 100 == 0
     protocol.report(pending_loss=assets // 100)
     with protocol.evm.undone():
         protocol.stake(AMOUNT)

@@ -6,13 +6,18 @@ here until a test provokes it through each external function that reaches it, or
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from floe import build
 from tests import sources
-from tests.evm import PROVOKED
+from tests.calls import CONTRACTS as CALLED
+from tests.calls import Call, Stage, changing
+from tests.evm import PROVOKED, RevertError, functions
+from tests.protocol import Protocol
 
 CONTRACTS = build.names(mocks=False)
 
@@ -78,6 +83,22 @@ UNREACHABLE = [
 
 # Reasons of sums that hold more ETH than there is: said once, in the modules that pack them.
 CAPACITY = {"pool: total over 96 bits", "request: line over 95 bits", "instant: no convergence"}
+
+# Arguments that overflow a product or a sum when they are near 2**256: the compiler's own checks give no reason.
+OVERFLOWING = {
+    "FloePool.mint/2 shares",
+    "FloePool.redeem/3 shares",
+    "FloePool.redeem/4 shares",
+    "FloePool.report/1 cl",
+    "FloePool.report/1 withdrawn_at_ref",
+    "RebasingToken.transfer/2 amount",
+    "RebasingToken.transferFrom/3 amount",
+    "RebasingToken.transfer_shares/2 shares",
+    "RebasingToken.transfer_shares_from/3 shares",
+    "RebasingToken.wrap/1 shares",
+    "WithdrawalQueue.request/2 shares",
+    "WithdrawalQueue.request_many/2 shares",
+}
 
 Key = tuple[str, str, str]
 
@@ -148,6 +169,40 @@ def test_docstrings__of_our_own_functions__list_their_reasons(contract: str):
         assert quoted <= here, f"{contract}.{name} documents what cannot happen: {quoted - here}"
         missing = here - quoted - referred - CAPACITY
         assert not missing, f"{contract}.{name} does not document {missing}"
+
+
+def largest(argument: dict[str, Any], given: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each number of an argument by name, and the argument with that number as large as it can be."""
+    kind: str = argument["type"]
+    if kind == "uint256" and argument["name"] != "functions":
+        yield argument["name"], 2**256 - 1
+    elif kind == "uint256[]":
+        yield argument["name"], [2**256 - 1] * 2
+    elif kind == "tuple":
+        for i, part in enumerate(argument["components"]):
+            for name, value in largest(part, given[i]):
+                yield name, (*given[:i], value, *given[i + 1 :])
+
+
+@pytest.mark.parametrize("key", sorted(set().union(*map(changing, CALLED))))
+def test_largest_numbers__in_every_argument__revert_with_a_reason_or_are_listed(protocol: Protocol, key: str):
+    stage = Stage(protocol)
+    call = stage.calls[key]
+    inputs: list[Any] = next((e["inputs"] for e in functions(call.contract.kind) if is_called(e, call)), [])
+    protocol.evm.travel(call.wait)
+    for i, argument in enumerate(inputs):
+        for name, value in largest(argument, call.arguments[i]):
+            arguments = (*call.arguments[:i], value, *call.arguments[i + 1 :])
+            with protocol.evm.undone():
+                try:
+                    Call(call.contract, call.function, arguments, call.value).make(stage.wallet)
+                except RevertError as error:
+                    assert error.reason or f"{key} {name}" in OVERFLOWING, name
+                    assert not error.reason.startswith("halt")
+
+
+def is_called(entry: dict[str, Any], call: Call) -> bool:
+    return bool(entry["name"] == call.function and len(entry["inputs"]) == len(call.arguments))
 
 
 def test_every_reason__of_every_function__is_provoked(request: pytest.FixtureRequest):
