@@ -80,7 +80,7 @@ def bars_table(samples: Mapping[str, Samples]) -> Table:
     """Our numbers beside bars, floors and peers."""
     table = Table(title="Gas of whole transactions", title_justify="left", pad_edge=False)
     table.add_column("operation", no_wrap=True)
-    for name in ("Floe", "least", "most", "bar", "headroom", "floor", "Lido", "next best"):
+    for name in ("Floe", "least", "most", "bar", "headroom", "floor", "Lido", "best besides"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("which is")
     for row in BARS:

@@ -32,7 +32,7 @@ WIDEST = 240
 
 
 def draw_peers(measured: Mapping[str, int], file: Path) -> None:
-    """Draw what each operation costs here, at the next best peer and at Lido, with its floor. `measured` is gas."""
+    """Draw what each operation costs here, at the best besides Lido and at Lido, with its floor. `measured` is gas."""
     rows = [row for row in BARS if row.key in measured]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 0.5 * len(rows) + 0.6), dpi=100, layout="constrained")
@@ -57,7 +57,7 @@ def draw_peers(measured: Mapping[str, int], file: Path) -> None:
         axes.set_xlabel("gas of the whole transaction, in thousands")
         keys = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in (ICE, GREY, PALE)]
         keys.append(plt.Line2D([], [], color=DEEP, linewidth=1.5))
-        axes.legend(keys, ["Floe", "next best peer", "Lido", "floor: what nobody can avoid"], loc="upper right")
+        axes.legend(keys, ["Floe", "best besides Lido", "Lido", "floor: what nobody can avoid"], loc="upper right")
         _save(figure, file)
 
 

@@ -124,7 +124,7 @@ class Pool:
     """The pool waits for a call of its own to return: nobody may enter."""
 
     def construct(self, seed: int, queue: Queue) -> None:
-        """The deployer pays for shares that nobody owns, so S > 0 for ever."""
+        """Let the deployer pay for shares that nobody owns, so S > 0 for ever."""
         if seed < MIN_SEED:
             raise Revert("seed: too small")
         self.parameters.check()
@@ -343,10 +343,10 @@ class Pool:
         return p.instant_fee_max - (p.instant_fee_max - p.instant_fee_min) * free // target
 
     def _instant_fee_ppm(self, free: int, gross: int) -> int:
-        """Fee rate of taking `gross` > 0 out of `free`: the mean price along the way, so that splitting gains next to nothing.
+        """Fee rate of taking `gross` > 0 out of `free`: the mean price along the way.
 
         What lies above the target goes at the least price, the rest at the mean of the prices at both its ends
-        (rounded up).
+        (rounded up). So splitting an exit gains next to nothing.
         """
         above = min(max(free - self.target(), 0), gross)
         sloped = gross - above
@@ -510,7 +510,7 @@ class Pool:
     # --- validators and reports ---
 
     def send_to_validators(self, sender: Address, amount: int) -> None:
-        """The registry takes buffer beyond the target."""
+        """Let the registry take buffer beyond the target."""
         self._enter()
         self.roles.check(REGISTRY_ROLE, sender)
         if amount > self.stakeable():
