@@ -261,11 +261,11 @@ EXIT_QUEUE = [
         "a ticket at the border of two fulfilments is paid at the wrong price",
     ),
     Bug(
-        "search-of-the-end",
+        "end-on-the-first-segment",
         CURVE,
-        "segment = self._segment_near(end - 1, segment + 1, head >> 192)",
-        "segment = self._segment_near(end, segment + 1, head >> 192)",
-        "a ticket that ends at a point is paid from the segment after it",
+        "head >> 192)\n            from_word = self.points[segment - 1]\n",
+        "head >> 192)\n",
+        "a ticket over several fulfilments is paid at a mixture of their prices",
     ),
     Bug(
         "window-skips-a-point",

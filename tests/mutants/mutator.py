@@ -54,7 +54,7 @@ class Mutant:
         return source[: self.start] + self.new + source[end:]
 
     def difference(self, source: str) -> tuple[str, str]:
-        """Line of the source before and after, without indentation; both on one line each."""
+        """Line of the source before and after, indented as it is; a statement over several lines becomes one."""
         first = source.rindex("\n", 0, self.start) + 1
         last = source.index("\n", self.start + len(self.old))
         changed = self.apply(source)
@@ -171,4 +171,4 @@ def _is_left_alone(node: nodes.VyperNode) -> bool:
 
 
 def _flat(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"\s*\n\s*", " ", text.rstrip())

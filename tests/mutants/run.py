@@ -1,9 +1,9 @@
 """`make mutants`: put bugs into the contracts and see whether the fuzz campaign notices.
 
 The hand-chosen bugs (`bugs.py`) must all be found. Then a sample of mechanical changes (`mutator.py`) is counted: what
-the campaign misses goes to the second engine (`tests/forge`), and what both miss is listed as a survivor, with its
-line, because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a missing
-check.
+the campaign misses goes to the second engine (`tests/forge`) and to the unit tests of its file, and what all miss is
+listed as a survivor, with its line, because it is either a change that changes nothing (`equivalent.py` says which are
+known, and why) or a missing check.
 
     make mutants                 the list and a small sample
     make mutants SCORE=200       a large sample
@@ -13,12 +13,15 @@ check.
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from multiprocessing import get_context
 
 from floe import build
@@ -31,15 +34,36 @@ from tests.stateful import campaign
 from tests.stateful.scenes import worlds
 from tests.stateful.world import CONTRACTS, MOCKS
 
-TRANSACTIONS = 60_000
-"""Transactions of the campaign that a bug must not survive."""
+MOST = 2_000_000
+"""Transactions of the campaign that no hand-chosen bug may survive: fewer than the campaign itself makes."""
+SHORT = 60_000
+"""Transactions for a sampled change, before the second engine looks at it."""
 FORGE_SECONDS = 10
 """Time of the second engine for what the campaign misses."""
-PATIENCE = 240
-"""Seconds after which a change counts as found, because nothing ends any more."""
-SAMPLE, SEED = 40, 1
+PATIENCE = 600
+"""Seconds after which a change counts as found, because the campaign does not end any more."""
+SAMPLE, SEED = 30, 1
 LEAST_SCORE = 0.9
 """Part of the sampled changes that must be found."""
+
+
+UNIT_TESTS = {
+    "lib/allowances.vy": "erc20 erc2612 rebasing_token",
+    "lib/curve.vy": "lib_curve queue_claim",
+    "lib/ether_vault.vy": "vaults",
+    "lib/instant_fee.vy": "lib_instant_fee pool_instant_exit",
+    "lib/parameters.vy": "lib_parameters pool_settings",
+    "lib/stream.vy": "lib_stream pool_report",
+    "lib/words.vy": "lib_words",
+    "pool/FloePool.vy": "pool_* erc20 roles",
+    "pool/RebasingToken.vy": "rebasing_token",
+    "pool/WithdrawalQueue.vy": "queue_* erc165 reentrancy",
+    "pool/instant_exit.vy": "pool_instant_exit erc4626",
+    "pool/ledger.vy": "pool_* erc20 erc4626",
+    "pool/reporting.vy": "pool_report pool_deploy pool_settings vaults",
+    "pool/ticket_book.vy": "queue_*",
+}
+"""File below contracts/ to its tests: tests/unit/test_NAME.py."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,7 @@ class Verdict:
 
     change: Change
     by: str | None
-    """Who found it: "campaign", "forge", "compiler" (it does not compile) or "clock"; None when it survived."""
+    """Who found it: "campaign", "forge", "tests" or "compiler" (it does not compile); None: it survived."""
     what: str
     """How it showed."""
     transactions: int
@@ -61,25 +85,24 @@ class _TooLongError(Exception):
     pass
 
 
-def attempt(change: Change, with_forge: bool) -> Verdict:
-    """Compile the contracts with `change` in them and let the campaign, then perhaps forge, look for it."""
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.alarm(PATIENCE)
-    started, tally = time.perf_counter(), campaign.Tally()
+def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
+    """Compile the contracts with `change` in them and let the campaign, then perhaps the others, look for it."""
+    tally = campaign.Tally()
+    what, by, seconds = None, "campaign", 0.0
     try:
         with seeding.seeded(change) as root:
+            gc.disable()  # a compiler's tree is all alive until the end
             made = seeding.artifacts(change, CONTRACTS, root)
+            gc.enable()
         started = time.perf_counter()
-        what, by = _campaign(made, tally), "campaign"
+        what = _campaign(made, transactions, tally)
         seconds = time.perf_counter() - started
-        if what is None and with_forge:
+        if what is None and not campaign_only:
             what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
+        if what is None and not campaign_only:
+            what, by = _unit_tests(change), "tests"
     except build.BuildError as error:
-        what, by, seconds = str(error), "compiler", 0.0
-    except _TooLongError:
-        what, by, seconds = f"no end after {PATIENCE} s", "clock", float(PATIENCE)
-    finally:
-        signal.alarm(0)
+        what, by = str(error), "compiler"
     return Verdict(change, by if what else None, what or "", sum(tally.outcomes.values()), seconds)
 
 
@@ -87,31 +110,49 @@ def _give_up(*_: object) -> None:
     raise _TooLongError
 
 
-def _campaign(made: dict[str, build.Artifact], tally: campaign.Tally) -> str | None:
-    """First difference between the bytecode and the model, None after TRANSACTIONS transactions."""
+def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaign.Tally) -> str | None:
+    """First difference between the bytecode and the model, None after `transactions`."""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(PATIENCE)
     try:
         made_worlds = worlds({**build.load_many(MOCKS), **made})
+        number = 0
+        while tally.transactions < transactions:
+            if (found := campaign.run_sequence(made_worlds, f"{SEED}/{number}", tally)) is not None:
+                return found.what
+            number += 1
     except _TooLongError:
-        raise
+        return f"no end after {PATIENCE} s"
     except Exception as error:
         return f"deployment: {type(error).__name__}: {error}"
-    number = 0
-    while tally.transactions < TRANSACTIONS:
-        if (found := campaign.run_sequence(made_worlds, f"{SEED}/{number}", tally)) is not None:
-            return found.what
-        number += 1
+    finally:
+        signal.alarm(0)
     return None
 
 
-def attempts(changes: Iterable[Change], *, with_forge: bool) -> Iterator[Verdict]:
+def _unit_tests(change: Change) -> str | None:
+    """First failure of the unit tests of the changed file, None when they pass."""
+    with seeding.seeded(change, with_tests=True) as root:
+        patterns = UNIT_TESTS[change.path.removeprefix("contracts/")].split()
+        files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
+        assert files, f"{change.path}: no unit tests"
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:ape_test", "-p", "no:cacheprovider", *files]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode > 1:
+        raise RuntimeError(f"pytest: {done.stdout}{done.stderr}")
+    failures = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failures[0] if done.returncode else None
+
+
+def attempts(changes: Iterable[Change], transactions: int, *, campaign_only: bool) -> Iterator[Verdict]:
     """Verdicts in the order of `changes`, `build.JOBS` at a time."""
     with ProcessPoolExecutor(build.JOBS, get_context("spawn")) as pool:
-        yield from pool.map(attempt, (list_ := list(changes)), [with_forge] * len(list_))
+        yield from pool.map(attempt, changes, repeat(transactions), repeat(campaign_only))
 
 
 def sound() -> bool:
     """Whether the contracts themselves pass what their mutants must not; says so when they do not."""
-    what = _campaign(dict(build.load_many(CONTRACTS)), tally := campaign.Tally())
+    what = _campaign(build.load_many(CONTRACTS), SHORT, tally := campaign.Tally())
     if what is not None:
         print(f"the contracts themselves differ from the model after {sum(tally.outcomes.values()):,} actions: {what}")
     return what is None
@@ -124,8 +165,8 @@ def hand_chosen(only: str | None) -> bool:
         bug.apply((build.ROOT / bug.path).read_text(encoding="utf-8"))
     print(f"{'bug':<32} {'found by':<9} {'after':>7} {'s':>5}  how it showed")
     missed = []
-    for verdict in attempts(chosen, with_forge=False):
-        good = verdict.by in ("campaign", "clock")
+    for verdict in attempts(chosen, MOST, campaign_only=True):
+        good = verdict.by == "campaign"
         if not good:
             missed.append(verdict.change.name)
         print(
@@ -144,7 +185,7 @@ def score(count: int, seed: int) -> bool:
     drawn = mutator.sample(count, seed)
     found: dict[str, int] = {}
     survivors, equivalent = [], 0
-    for verdict in attempts(drawn, with_forge=True):
+    for verdict in attempts(drawn, SHORT, campaign_only=False):
         change = verdict.change
         assert isinstance(change, mutator.Mutant)
         source = (build.ROOT / change.path).read_text(encoding="utf-8")
@@ -181,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="of the sample")
     given = parser.parse_args(arguments)
     # What the mutants have in common is compiled once.
-    build.load_many((*CONTRACTS, *MOCKS))
+    build.load_many(build.names())
     started = time.monotonic()
     if not sound():
         return 1

@@ -18,7 +18,9 @@ from typing import Protocol
 
 from floe import build
 
-FOLDERS = ("contracts", "interfaces")
+SOURCES = ("contracts", "interfaces")
+TESTS = ("floe", "tests", "pyproject.toml")
+"""What the unit tests need besides."""
 WORK = build.ROOT / ".build" / "mutants"
 
 
@@ -77,13 +79,23 @@ def by_name(name: str) -> Bug:
 
 
 @contextmanager
-def seeded(change: Change) -> Iterator[Path]:
-    """Root of a copy of the contracts with `change` in it; it is deleted afterwards."""
+def seeded(change: Change, *, with_tests: bool = False) -> Iterator[Path]:
+    """Root of a copy of the contracts with `change` in it; it is deleted afterwards.
+
+    `with_tests` makes it a root that pytest can be started in: with the tests, the Python package, and what has been
+    compiled already.
+    """
     WORK.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         root = Path(folder)
-        for name in FOLDERS:
-            shutil.copytree(build.ROOT / name, root / name)
+        for name in (*SOURCES, *(TESTS if with_tests else ())):
+            source = build.ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, root / name)
+        if with_tests:
+            shutil.copytree(build.ROOT / ".build" / "vyper", root / ".build" / "vyper")
         file = root / change.path
         file.write_text(change.apply(file.read_text(encoding="utf-8")), encoding="utf-8")
         yield root
