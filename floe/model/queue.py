@@ -176,8 +176,10 @@ class Queue:
             raise Revert("claim: wrong hint")
         amount = self.value_until(end) - self.value_until(start)
         self._check_gas(sender, receiver)
+        owner, before = self.owners[ticket], self.progress.get(ticket)
         self._book(ticket, end)
         if not self._pay(sender, receiver, amount):
+            self._unbook(ticket, owner, before)
             raise Revert("ether: send failed")
         return amount
 

@@ -285,8 +285,7 @@ def claim(w: World, sender: Address, ticket: int, *hint: int) -> Call:
         data = w.queue_selectors["claim(uint256,uint256)"] + _u(ticket) + _u(hint[0])
     else:
         data = w.queue_selectors["claim(uint256)"] + _u(ticket)
-    owners = _owners(w, (ticket,))
-    return sender, QUEUE, data, 0, w.queue.claim, (sender, ticket, *hint), owners, (ticket,), owners
+    return sender, QUEUE, data, 0, w.queue.claim, (sender, ticket, *hint), _owners(w, (ticket,)), (ticket,), ()
 
 
 def claim_to(w: World, sender: Address, ticket: int, receiver: Address, *hint: int) -> Call:
@@ -295,24 +294,14 @@ def claim_to(w: World, sender: Address, ticket: int, receiver: Address, *hint: i
         data = w.queue_selectors["claim_to(uint256,address,uint256)"] + data + _u(hint[0])
     else:
         data = w.queue_selectors["claim_to(uint256,address)"] + data
-    return (
-        sender,
-        QUEUE,
-        data,
-        0,
-        w.queue.claim_to,
-        (sender, ticket, receiver, *hint),
-        (receiver,),
-        (ticket,),
-        (receiver,),
-    )
+    return sender, QUEUE, data, 0, w.queue.claim_to, (sender, ticket, receiver, *hint), (receiver,), (ticket,), ()
 
 
 def claim_many(w: World, sender: Address, tickets: list[int], hints: list[int]) -> Call:
     data = w.queue_selectors["claim_many(uint256[],uint256[])"]
     data += _u(64) + _u(96 + 32 * len(tickets)) + _list(tickets) + _list(hints)
-    arguments, owners = (sender, tickets, hints), _owners(w, tickets)
-    return sender, QUEUE, data, 0, w.queue.claim_many, arguments, owners, tuple(tickets), owners
+    arguments = (sender, tickets, hints)
+    return sender, QUEUE, data, 0, w.queue.claim_many, arguments, _owners(w, tickets), tuple(tickets), ()
 
 
 def _owners(w: World, tickets: Sequence[int]) -> tuple[Address, ...]:

@@ -38,7 +38,7 @@ from tests.stateful.world import CONTRACTS, MOCKS, NAMES, Compiled, World
 
 REGRESSIONS = Path(__file__).parent / "regressions"
 TRANSACTIONS = 5_000_000
-SHORTEST, LONGEST = 60, 240
+SHORTEST, LONGEST = 80, 320
 """Choices in a sequence."""
 VIEWS_EVERY = 40
 """Choices between two looks at a view."""

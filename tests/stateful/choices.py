@@ -577,17 +577,17 @@ class Choices:
 
 WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.deposit: 70, Choices.send_ether: 30, Choices.mint: 35, Choices.withdraw: 45, Choices.redeem: 45,
-    Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 20,
+    Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 12,
     Choices.lock_for_exit: 3, Choices.fulfil: 80, Choices.declare_stale: 10, Choices.send_to_validators: 45,
-    Choices.receive_from_vault: 3, Choices.report: 80, Choices.lie: 15,
+    Choices.receive_from_vault: 3, Choices.report: 65, Choices.lie: 15,
     Choices.set_parameters: 15, Choices.set_deposit_ceiling: 8, Choices.set_fee_recipient: 6, Choices.pause: 12,
     Choices.grant_role: 10, Choices.revoke_role: 5, Choices.renounce_role: 3,
     Choices.request: 90, Choices.request_many: 20, Choices.settle: 3, Choices.claim: 90, Choices.claim_to: 30,
-    Choices.claim_many: 25, Choices.ticket_approve: 12, Choices.approve_for_all: 8, Choices.ticket_transfer: 20,
+    Choices.claim_many: 15, Choices.ticket_approve: 12, Choices.approve_for_all: 8, Choices.ticket_transfer: 20,
     Choices.ticket_safe_transfer: 20,
     Choices.wrap: 35, Choices.unwrap: 25, Choices.stake: 15, Choices.token_transfer: 20,
     Choices.token_transfer_from: 20, Choices.transfer_shares: 15, Choices.transfer_shares_from: 15, Choices.sweep: 4,
-    Choices.travel: 90, Choices.force: 12, Choices.ordered: 40, Choices.scarce: 8,
+    Choices.travel: 75, Choices.force: 12, Choices.ordered: 30, Choices.scarce: 8,
 }  # fmt: skip
 LOTS: list[Callable[[Choices], Any]] = [choose for choose, weight in WEIGHTS.items() for _ in range(weight)]
 CHEAP: list[Callable[[Choices], Action]] = [

@@ -90,8 +90,11 @@ class Guard:
     def step(self, action: Action) -> None:
         """Judge the state after `action`."""
         w, pool, name = self.w, self.w.pool, action[0]
+        if name == "travel":
+            self.note()
+            return
         before, words = self.words, w.words
-        if words == before and name not in ("travel", "force"):
+        if words == before and name != "force":
             if len(pool.roles.members) != len(self.members) or pool.fee_recipient != self.fee_recipient:
                 self._check_access(action, before)
             return

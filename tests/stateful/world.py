@@ -129,7 +129,7 @@ Call = tuple[
     Address, Address, bytes, int, Callable[..., Any], tuple[Any, ...], Accounts, tuple[int, ...], Accounts
 ]  # fmt: skip
 """Sender, target, calldata, wei; the model's method and arguments; accounts and tickets whose storage to compare; and
-accounts whose code may run because something arrives at them."""
+accounts that may refuse what arrives at them when the model has already changed."""
 
 REFUSE, REACT, INSIST, MISANSWER = 1, 2, 4, 8
 """Orders to a Reenterer: refuse what arrives; make a call then; the same, and refuse if it reverts; answer wrongly."""
@@ -347,7 +347,7 @@ class World:
         answer: Any = None
         reason: str | None = None
         try:
-            late = self.orders or self.chain.scarce or not REFUSING.isdisjoint(visited)
+            late = self.orders or not REFUSING.isdisjoint(visited)
             answer = self._attempt(method, arguments) if late else method(*arguments)
         except Revert as revert:
             reason = revert.reason
@@ -381,7 +381,10 @@ class World:
 
     def force(self, target: Address, amount: int) -> None:
         """Push ETH into an account and run none of its code, as the beacon chain and self-destruction do."""
-        self.evm.deploy(FAUCET, b"\x73" + ADDRESS_WORD[target][12:] + b"\xff", amount)
+        if target in (WITHDRAWAL_VAULT, EXECUTION_VAULT):  # they take it anyway, and a transfer is quicker
+            self.evm.message_call(FAUCET, target, b"", amount)
+        else:
+            self.evm.deploy(FAUCET, b"\x73" + ADDRESS_WORD[target][12:] + b"\xff", amount)
         self.chain.move(FAUCET, target, amount)
         self.check(target, (), ())
 
