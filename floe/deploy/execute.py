@@ -40,6 +40,16 @@ def is_development(provider: Any) -> bool:
     return bool(provider.network.is_dev) or network_name(provider) == "local"
 
 
+def is_passing(provider: Any) -> bool:
+    """Whether Ape itself started the chain: it ends with the command, and nothing on it is worth a record."""
+    return getattr(provider, "process", None) is not None
+
+
+def genesis(provider: Any) -> str:
+    """Return the hash of block 0, which tells one chain from another."""
+    return str(encode_hex(provider.get_block(0).hash))
+
+
 def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) -> Record:
     """Deploy what the record in `file` does not have yet, on the network that Ape is connected to.
 
@@ -49,7 +59,7 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
     provider = ape.networks.active_provider
     if provider.chain_id != config.chain_id:
         raise DeployError(f"the parameter file is for chain {config.chain_id}, this is chain {provider.chain_id}")
-    record = _begin(account.address, config, file, provider)
+    record = _begin(account.address, config, file, provider, say)
     for step in plan(config, account.address, record.first_nonce):
         done = record.contracts.get(step.contract)
         if done is None:
@@ -66,13 +76,16 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
     return record
 
 
-def _begin(deployer: str, config: Config, file: Path, provider: Any) -> Record:
-    """Return the record to go on with, or a new one that starts at the account's next nonce."""
-    genesis = encode_hex(provider.get_block(0).hash)
+def _begin(deployer: str, config: Config, file: Path, provider: Any, say: Say) -> Record:
+    """Return the record to go on with, or a new one that starts at the account's next nonce.
+
+    The record of another development chain is kept under another name.
+    """
+    here = genesis(provider)
     record = records.read(file)
     if record is not None:
         first = next(iter(record.contracts.values()))
-        gone = record.genesis != genesis or not _code(provider, first.address)
+        gone = record.genesis != here or not _code(provider, first.address)
         if gone and not is_development(provider):
             raise DeployError(f"{first.address} of {file} is not on this chain: move the file away to start again")
         if not gone:
@@ -81,10 +94,13 @@ def _begin(deployer: str, config: Config, file: Path, provider: Any) -> Record:
             if record.config_digest != config.digest():
                 raise DeployError(f"the parameters differ from those in {file}: put them back, or move it away")
             return record
+        if record.genesis != here:
+            kept = file.rename(file.with_name(f"{file.stem}.{record.genesis[2:10]}.json"))
+            say(f"{file.name} was the record of another chain: it is now {kept.name}")
     return Record(
         network=network_name(provider),
         chain_id=provider.chain_id,
-        genesis=genesis,
+        genesis=here,
         deployer=deployer,
         first_nonce=_nonce(provider, deployer),
         config_digest=config.digest(),
