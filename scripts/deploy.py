@@ -2,43 +2,106 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
 import ape
 import click
 from ape.cli import ConnectedProviderCommand, network_option
-from ape.exceptions import ApeException
+from ape.cli.options import NETWORK_META_KEY
+from ape.exceptions import ApeException, NetworkMismatchError, ProviderError
 from ape.logging import LogLevel, logger
+from requests.exceptions import ConnectionError as NoConnectionError
 from rich.console import Console
 
 from floe.build import BuildError
 from floe.deploy import config as configs
 from floe.deploy import execute, record, verify
 
+URI = "WEB3_PROVIDER_URI"
+TABLE_WIDTH = 120
+"""Characters: wide enough that no address is cut."""
 
-@click.command(cls=ConnectedProviderCommand)
+
+class Connected(ConnectedProviderCommand):  # type: ignore[misc]
+    """A command on a chain; it says in one line why there is no connection."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises ClickException when the node does not answer or is of another chain."""
+        choice, named = _choice(ctx), bool(os.environ.get(URI))
+        try:
+            return super().invoke(ctx)
+        except NetworkMismatchError as error:
+            raise click.ClickException(str(error)) from None
+        except (ProviderError, NoConnectionError, ConnectionError):
+            if "://" in choice:
+                reason = f"no node answers on {choice}: start it (`anvil`), or correct --network"
+            elif named:
+                reason = f"the node in {URI} does not answer, or it is not on {choice}"
+            else:
+                reason = f"no node for {choice}: set {URI} to the address of yours"
+            raise click.ClickException(reason) from None
+
+
+@click.command(cls=Connected)
 @network_option()  # type: ignore[untyped-decorator]
 @click.option("--account", "alias", help="Alias of the account that deploys. On a development chain: test account 0.")
-def cli(alias: str | None) -> None:
+@click.option("--table", is_flag=True, help="Print every value that was read back, not only those that differ.")
+def cli(alias: str | None, table: bool) -> None:
     """Deploy, verify, and write deployments/<network>.json; run it again to go on or only to verify."""
     provider = ape.networks.active_provider
     network = execute.network_name(provider)
-    file = record.path(network)
+    if network == "custom":
+        raise click.ClickException(
+            f"the node is on chain {provider.chain_id}, and without a name only a local one (31337) is known: "
+            f"name the network, as in --network ethereum:hoodi:node, and put the address into {URI}"
+        )
+    if not execute.is_passing(provider):
+        file = record.path(network)
+        _run(network, alias, file, table)
+        click.echo(f"written: {file}")
+        return
+    click.echo("a chain that ends with this command: nothing is recorded; use --network http://127.0.0.1:8545")
+    with tempfile.TemporaryDirectory() as folder:
+        _run(network, alias, record.path(network, Path(folder)), table)
+
+
+def _run(network: str, alias: str | None, file: Path, table: bool) -> None:
+    """Deploy, read back and print. Raises ClickException when something fails or differs."""
     try:
         config = configs.load(network)
-        account = _account(alias, execute.is_development(provider))
+        account = _account(alias, execute.is_development(ape.networks.active_provider))
         with logger.at_level(LogLevel.WARNING):
             done = execute.deploy(account, config, file, click.echo)
         checks = verify.verify(done, config)
     except (configs.ConfigError, execute.DeployError, record.RecordError, BuildError, ApeException) as error:
         raise click.ClickException(str(error)) from None
-    Console().print(verify.table(checks))
-    click.echo(f"written: {file}")
-    if wrong := [check for check in checks if not check.holds]:
-        raise click.ClickException(f"{len(wrong)} of {len(checks)} differ from the parameter file")
+    wrong = [check for check in checks if not check.holds]
+    if table or wrong:
+        console = Console()
+        console.width = max(console.width, TABLE_WIDTH)
+        console.print(verify.table(checks if table else wrong))
+    if wrong:
+        raise click.ClickException(f"{len(wrong)} of {len(checks)} values differ from the parameter file ({file})")
+    click.echo(f"read back from the chain: {len(checks)} values, all as they should be")
 
 
 def _account(alias: str | None, development: bool) -> ape.api.AccountAPI:
     if alias:
-        return ape.accounts.load(alias)
+        try:
+            return ape.accounts.load(alias)
+        except KeyError:
+            raise click.ClickException(
+                f"no account {alias!r}: `ape accounts import {alias}`, or `ape accounts list` to see which there are"
+            ) from None
     if development:
         return ape.accounts.test_accounts[0]
     raise click.UsageError("name the account that deploys: --account ALIAS (`ape accounts list` shows them)")
+
+
+def _choice(ctx: click.Context) -> str:
+    """Return the network as the command line names it."""
+    provider = ctx.meta.get(NETWORK_META_KEY, {}).get("provider")
+    return "the default network" if provider is None else str(provider.network_choice)

@@ -48,7 +48,7 @@ def verify(record: Record, config: Config) -> list[Check]:
 def table(checks: list[Check]) -> Table:
     """Return the comparisons for printing; of what differs, both values."""
     out = Table("contract", "what", box=box.SIMPLE_HEAD, title="Read back from the chain", title_justify="left")
-    out.add_column("on chain", overflow="fold")
+    out.add_column("on chain", no_wrap=True)
     out.add_column("")
     for check in checks:
         found = check.found if check.holds else f"{check.found}\nexpected: {check.expected}"

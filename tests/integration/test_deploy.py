@@ -6,12 +6,14 @@ import json
 
 import ape
 import pytest
+from click.testing import CliRunner
 
 from floe import build
 from floe.deploy import config as configs
 from floe.deploy import execute, record, verify
 from floe.deploy.execute import DeployError, deploy
 from floe.deploy.plan import ORDER, Code, contract_address, expected_code, plan
+from scripts.deploy import cli
 
 
 class InterruptionError(Exception):
@@ -192,9 +194,14 @@ def test_deploy__parameters_of_another_chain__refused(actors, config, file):
 
 def test_deploy__record_of_a_chain_that_is_gone__starts_again(actors, config, file):
     done = deploy(actors["deployer"], config, file)
-    record.write(done.model_copy(update={"genesis": "0x" + "00" * 32}), file)
-    again = deploy(actors["deployer"], config, file)
+    other = done.model_copy(update={"genesis": "0x" + "00" * 32})
+    record.write(other, file)
+    lines: list[str] = []
+    again = deploy(actors["deployer"], config, file, lines.append)
     assert again.first_nonce == done.first_nonce + len(ORDER)
+    assert lines[0] == "here.json was the record of another chain: it is now here.00000000.json"
+    assert record.read(file.with_name("here.00000000.json")) == other
+    assert record.read(file) == again
 
 
 def test_deploy__record_of_another_public_chain__refused(actors, config, file, monkeypatch):
@@ -231,6 +238,43 @@ def test_deploy__sources_changed_meanwhile__sends_nothing(actors, config, file, 
     with pytest.raises(DeployError, match="sources of Timelock changed"):
         deploy(actors["deployer"], config, file)
     assert nonce(actors["deployer"]) == before
+
+
+# --- the command, where nothing needs to be sent ---
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Run `ape run deploy` with records in a folder of the test."""
+    monkeypatch.setattr(record, "path", lambda network, folder=tmp_path: folder / f"{network}.json")
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+
+def test_deploy_command__account_that_does_not_exist__one_line(command):
+    done = command("--network", ape.networks.active_provider.uri, "--account", "nobody-here")
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert "Error: no account 'nobody-here': `ape accounts import nobody-here`" in done.output
+
+
+def test_deploy_command__no_node__says_where(command):
+    done = command("--network", "http://127.0.0.1:9")
+    assert (done.exit_code, done.output) == (
+        1,
+        "Error: no node answers on http://127.0.0.1:9: start it (`anvil`), or correct --network\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("", "no node for ethereum:hoodi:node: set WEB3_PROVIDER_URI to the address of yours"),
+        ("http://127.0.0.1:9", "the node in WEB3_PROVIDER_URI does not answer, or it is not on ethereum:hoodi:node"),
+    ],
+)
+def test_deploy_command__public_network_without_a_node__names_the_variable(command, monkeypatch, uri, reason):
+    monkeypatch.setenv("WEB3_PROVIDER_URI", uri)
+    done = command("--network", "ethereum:hoodi:node")
+    assert (done.exit_code, done.output) == (1, f"Error: {reason}\n")
 
 
 # --- verify sees what is wrong ---
