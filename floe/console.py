@@ -1,8 +1,8 @@
 """Names and helpers for `ape console --network ...`: they work on what `deployments/<network>.json` says is there.
 
 pool, queue, token, lens, pauser, timelock, withdrawal_vault, execution_vault
-me                    the account that helpers send from: assign it (`me = accounts.load("...")`); on a
-                      development chain it is the first test account
+me                    the account that helpers send from and that pays: `me = accounts.load("...")` changes it
+                      for all that follows; on a development chain it is the first test account to begin with
 rates()               prices, buffer, limits
 tickets(owner)        open exits of an account, with what they are worth
 stake("5 ether")      put ETH in           request("1.5 ether")  queue shares      claim(ticket)  fetch ETH
@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 import ape
+from IPython.core.getipython import get_ipython
 from rich.console import Console
 
 from floe.deploy import record as records
-from floe.deploy.execute import is_development, network_name
+from floe.deploy.execute import genesis, is_development, is_passing, network_name
 from floe.report import events, tables
 
 NAMES = {
@@ -32,27 +33,70 @@ NAMES = {
 }
 """Contracts and what they are called in the console."""
 
+HELPERS = ("rates", "tickets", "stake", "request", "claim", "fmt")
+"""Methods of `Helpers` that are names in the console."""
+
 _LENS_LIMIT = 256
 
 
 def names() -> dict[str, Any]:
-    """Return the contracts and helpers by name; nothing, and a line that says why, where nothing is deployed."""
+    """Return the contracts and helpers by name; where nothing is deployed, each of them says that instead."""
     provider = ape.networks.active_provider
+    me = ape.accounts.test_accounts[0] if is_development(provider) else None
+    found = _find(provider)
+    if isinstance(found, str):
+        Console(highlight=False).print(found, soft_wrap=True)
+        return {**dict.fromkeys((*NAMES.values(), *HELPERS), Absent(found)), "me": me, "fmt": Helpers.fmt}
+    helpers = Helpers(found, me)
+    return {**helpers.contracts, "me": me, **{name: getattr(helpers, name) for name in HELPERS}}
+
+
+def _find(provider: Any) -> records.Record | str:
+    """Return the record of what is on this chain, or a sentence that says why there is none."""
     network = network_name(provider)
-    record = records.read(records.path(network))
-    if record is None or not provider.web3.eth.get_code(record.address("FloePool")):
-        Console().print(f"Floe is not deployed on {network}: `ape run deploy --network ...` first")
-        return {}
-    helpers = Helpers(record, ape.accounts.test_accounts[0] if is_development(provider) else None)
-    return {
-        **helpers.contracts,
-        "me": helpers.account,
-        **{name: getattr(helpers, name) for name in ("rates", "tickets", "stake", "request", "claim", "fmt")},
-    }
+    file = records.path(network)
+    choice = "http://127.0.0.1:8545" if is_passing(provider) else provider.network_choice
+    command = f"ape run deploy --network {choice}"
+    try:
+        record = records.read(file)
+    except records.RecordError as error:
+        return str(error)
+    if record is None:
+        return f"Floe is not deployed on {network}: {command}"
+    if record.genesis != genesis(provider):
+        return f"Floe is not deployed on {network}: {file.name} is the record of another chain: {command}"
+    if not record.complete:
+        return f"Floe is not wholly deployed on {network}: {command}"
+    if not provider.web3.eth.get_code(record.address("FloePool")):
+        return f"Floe is not deployed on {network}: nothing is where {file.name} says: {command}"
+    return record
+
+
+class Absent:
+    """Stands for a contract or helper where Floe is not deployed; it says so as soon as it is used."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __repr__(self) -> str:
+        """Say why."""
+        return self._reason
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        """Raise RuntimeError that says why."""
+        raise RuntimeError(self._reason)
+
+    def __getattr__(self, _: str) -> Any:
+        """Raise AttributeError that says why."""
+        raise AttributeError(self._reason)
 
 
 class Helpers:
-    """The helpers, on one deployment. `account` sends when a call does not name a sender."""
+    """The helpers, on one deployment.
+
+    When a call does not name a sender, the account that is called `me` in the console sends; outside of a console it
+    is `account`.
+    """
 
     def __init__(self, record: records.Record, account: Any = None) -> None:
         self.first_block = record.first_block
@@ -118,9 +162,10 @@ class Helpers:
         return self.fmt(receipt.events.filter(self.queue.Claimed)[0].ether_)
 
     def _sender(self, sender: Any) -> Any:
-        account = sender or self.account
+        console = get_ipython()  # type: ignore[no-untyped-call]
+        account = sender or (self.account if console is None else console.user_ns.get("me"))
         if account is None:
-            raise ValueError("name who sends: sender=accounts.load(...)")
+            raise ValueError('no account to send from: me = accounts.load("...") or sender=accounts.load("...")')
         return account
 
     def _open_tickets(self) -> list[Any]:

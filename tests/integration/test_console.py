@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import ape
 import pytest
 
@@ -29,17 +31,47 @@ def names(deployed, monkeypatch):
 
 def test_console__nothing_deployed__says_so(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(record, "path", lambda _: tmp_path / "none.json")
-    assert ape_console_extras.ape_init_extras() == {}
-    assert "Floe is not deployed" in capsys.readouterr().out
+    names = ape_console_extras.ape_init_extras()
+    sentence = "Floe is not deployed on local: ape run deploy --network http://127.0.0.1:8545"
+    assert capsys.readouterr().out == sentence + "\n"
+    for name in (*console.NAMES.values(), "rates", "tickets", "stake", "request", "claim"):
+        assert repr(names[name]) == sentence
+        with pytest.raises(RuntimeError, match=sentence):
+            names[name]("1 ether")
+        with pytest.raises(AttributeError, match=sentence):
+            names[name].address  # noqa: B018
+    assert names["fmt"](ETHER) == "1.000000"
 
 
-def test_console__record_of_a_chain_that_is_gone__says_so(deployed, monkeypatch, capsys):
+def test_console__record_of_another_chain__says_so(deployed, monkeypatch, tmp_path, capsys):
+    done = record.read(deployed)
+    assert done is not None
+    other = tmp_path / "local.json"
+    record.write(done.model_copy(update={"genesis": "0x" + "00" * 32}), other)
+    monkeypatch.setattr(record, "path", lambda _: other)
+    names = ape_console_extras.ape_init_extras()
+    assert "local.json is the record of another chain" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="another chain"):
+        names["stake"]("1 ether")
+
+
+def test_console__half_a_deployment__says_so(deployed, monkeypatch, tmp_path, capsys):
+    done = record.read(deployed)
+    assert done is not None
+    half = tmp_path / "local.json"
+    record.write(done.model_copy(update={"contracts": dict(list(done.contracts.items())[:3])}), half)
+    monkeypatch.setattr(record, "path", lambda _: half)
+    ape_console_extras.ape_init_extras()
+    assert "not wholly deployed" in capsys.readouterr().out
+
+
+def test_console__contracts_that_are_gone__says_so(deployed, monkeypatch, capsys):
     done = record.read(deployed)
     assert done is not None
     ape.networks.active_provider.make_request("anvil_setCode", [done.address("FloePool"), "0x"])
     monkeypatch.setattr(record, "path", lambda _: deployed)
-    assert ape_console_extras.ape_init_extras() == {}
-    assert "Floe is not deployed" in capsys.readouterr().out
+    ape_console_extras.ape_init_extras()
+    assert "nothing is where here.json says" in capsys.readouterr().out
 
 
 def test_console__every_contract__by_name(names, deployed):
@@ -83,10 +115,26 @@ def test_console__rates__are_the_lens(names, capsys):
     assert rows["  may be deposited"] == "999,990.0000"
 
 
+def test_console__me_assigned__that_account_pays(names, actors, monkeypatch):
+    shell = SimpleNamespace(user_ns=dict(names))
+    monkeypatch.setattr(console, "get_ipython", lambda: shell)
+    first, staker = names["me"], actors["staker"]
+    before = first.balance
+    shell.user_ns["me"] = staker
+    names["stake"]("3 ether")
+    assert names["pool"].balanceOf(staker) == 3 * ETHER
+    assert first.balance == before
+    names["stake"]("1 ether", sender=actors["outsider"])
+    assert names["pool"].balanceOf(actors["outsider"]) == ETHER
+    shell.user_ns["me"] = None
+    with pytest.raises(ValueError, match="no account to send from"):
+        names["stake"]("1 ether")
+
+
 def test_console__no_account_named__asks_for_one(deployed):
     done = record.read(deployed)
     assert done is not None
-    with pytest.raises(ValueError, match="name who sends"):
+    with pytest.raises(ValueError, match="no account to send from"):
         console.Helpers(done).stake("1 ether")
 
 
