@@ -26,11 +26,19 @@ TABLE_WIDTH = 120
 
 
 class Connected(ConnectedProviderCommand):  # type: ignore[misc]
-    """A command on a chain; it says in one line why there is no connection."""
+    """A command on a chain; it says in one line why there is no connection.
+
+    Ape goes to some public node when it has no address, or one of another chain; here that is an error.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises ClickException when the node does not answer or is of another chain."""
-        choice, named = _choice(ctx), bool(os.environ.get(URI))
+        provider = ctx.meta.get(NETWORK_META_KEY, {}).get("provider")
+        choice = "the default network" if provider is None else str(provider.network_choice)
+        public = provider is not None and not provider.network.is_dev and "://" not in choice
+        ctx.meta[URI] = os.environ.get(URI) if public else None
+        if public and not ctx.meta[URI] and not getattr(provider, "_configured_rpc", None):
+            raise click.ClickException(f"no node for {choice}: set {URI} to the address of yours")
         try:
             return super().invoke(ctx)
         except NetworkMismatchError as error:
@@ -38,11 +46,17 @@ class Connected(ConnectedProviderCommand):  # type: ignore[misc]
         except (ProviderError, NoConnectionError, ConnectionError):
             if "://" in choice:
                 reason = f"no node answers on {choice}: start it (`anvil`), or correct --network"
-            elif named:
-                reason = f"the node in {URI} does not answer, or it is not on {choice}"
+            elif ctx.meta[URI] and URI not in os.environ:
+                reason = f"the node in {URI} is not on {choice}"
             else:
-                reason = f"no node for {choice}: set {URI} to the address of yours"
+                reason = f"the node of {choice} does not answer: is {URI} right?"
             raise click.ClickException(reason) from None
+
+    def _invoke(self, ctx: click.Context, provider: Any = None) -> Any:
+        # Ape drops the variable when its node is on another chain.
+        if ctx.meta[URI] and URI not in os.environ:
+            raise click.ClickException(f"the node in {URI} is not on {provider.network_choice}")
+        return super()._invoke(ctx, provider=provider)
 
 
 @click.command(cls=Connected)
@@ -99,9 +113,3 @@ def _account(alias: str | None, development: bool) -> ape.api.AccountAPI:
     if development:
         return ape.accounts.test_accounts[0]
     raise click.UsageError("name the account that deploys: --account ALIAS (`ape accounts list` shows them)")
-
-
-def _choice(ctx: click.Context) -> str:
-    """Return the network as the command line names it."""
-    provider = ctx.meta.get(NETWORK_META_KEY, {}).get("provider")
-    return "the default network" if provider is None else str(provider.network_choice)

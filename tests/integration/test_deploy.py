@@ -268,7 +268,7 @@ def test_deploy_command__no_node__says_where(command):
     ("uri", "reason"),
     [
         ("", "no node for ethereum:hoodi:node: set WEB3_PROVIDER_URI to the address of yours"),
-        ("http://127.0.0.1:9", "the node in WEB3_PROVIDER_URI does not answer, or it is not on ethereum:hoodi:node"),
+        ("http://127.0.0.1:9", "the node of ethereum:hoodi:node does not answer: is WEB3_PROVIDER_URI right?"),
     ],
 )
 def test_deploy_command__public_network_without_a_node__names_the_variable(command, monkeypatch, uri, reason):
