@@ -79,7 +79,7 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
 def _begin(deployer: str, config: Config, file: Path, provider: Any, say: Say) -> Record:
     """Return the record to go on with, or a new one that starts at the account's next nonce.
 
-    The record of another development chain is kept under another name.
+    The record of another development chain is kept under another name, unless this chain ends with the command.
     """
     here = genesis(provider)
     record = records.read(file)
@@ -94,7 +94,7 @@ def _begin(deployer: str, config: Config, file: Path, provider: Any, say: Say) -
             if record.config_digest != config.digest():
                 raise DeployError(f"the parameters differ from those in {file}: put them back, or move it away")
             return record
-        if record.genesis != here:
+        if record.genesis != here and not is_passing(provider):
             kept = file.rename(file.with_name(f"{file.stem}.{record.genesis[2:10]}.json"))
             say(f"{file.name} was the record of another chain: it is now {kept.name}")
     return Record(
