@@ -579,6 +579,8 @@ class Pool:
             raise Revert("pool: total over 96 bits")
 
         # 7. Only what is outside can still be lost.
+        if self.queue.entered:
+            raise Revert(LOCKED)
         filled = self.queue.filled()
         if r.queue_tail_at_ref > filled + self.waiting:
             raise Revert("report: tail ahead of queue")

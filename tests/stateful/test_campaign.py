@@ -23,7 +23,7 @@ def made() -> dict[str, World]:
 
 @pytest.mark.slow
 def test_campaign__short__no_difference_and_nothing_left_out():
-    tally, found = campaign.campaign(200_000, "short", jobs=2)
+    tally, found = campaign.campaign(300_000, "short", jobs=2)
     assert found is None, f"{found.what}\n{found.to_json()}"
     assert tally.gaps() == []
     assert sum(tally.views.values()) > 1_000
