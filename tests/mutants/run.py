@@ -38,11 +38,11 @@ MOST = 2_000_000
 """Transactions of the campaign that no hand-chosen bug may survive: fewer than the campaign itself makes."""
 SHORT = 60_000
 """Transactions for a sampled change, before the second engine looks at it."""
-FORGE_SECONDS = 10
+FORGE_SECONDS = 6
 """Time of the second engine for what the campaign misses."""
 PATIENCE = 600
 """Seconds after which a change counts as found, because the campaign does not end any more."""
-SAMPLE, SEED = 30, 1
+SAMPLE, SEED = 20, 1
 LEAST_SCORE = 0.9
 """Part of the sampled changes that must be found."""
 
