@@ -8,19 +8,18 @@ from contracts.mocks import agent
 
 exports: agent.execute
 
+# The ways.
+REVERT: constant(uint256) = 1
+BURN: constant(uint256) = 2  # all the gas it gets
+# Take ETH, but only with more gas than the queue gives to who did not ask for it: 100,000.
+GORGE: constant(uint256) = 4
 
-flag Way:
-    REVERT
-    BURN  # all the gas it gets
-    GORGE  # takes ETH, but only with more gas than the queue gives to who did not ask for it: 100,000
-
-
-WAY: immutable(Way)
+WAY: immutable(uint256)
 MUCH_GAS: constant(uint256) = 150_000
 
 
 @deploy
-def __init__(way: Way):
+def __init__(way: uint256):
     WAY = way
 
 
@@ -30,7 +29,7 @@ def __default__():
     """
     @notice Do not take ETH, or only for much gas.
     """
-    assert WAY != Way.REVERT, "refuser: refused"
-    if WAY == Way.BURN:
+    assert WAY != REVERT, "refuser: refused"
+    if WAY == BURN:
         raise UNREACHABLE
-    assert WAY != Way.GORGE or msg.gas > MUCH_GAS, "refuser: too little gas"
+    assert WAY != GORGE or msg.gas > MUCH_GAS, "refuser: too little gas"

@@ -9,8 +9,14 @@ from contracts.mocks import agent
 
 exports: agent.execute
 
+# What it may be ordered to do.
+REFUSE: constant(uint256) = 1  # revert
+REACT: constant(uint256) = 2  # make the call, whatever comes of it
+INSIST: constant(uint256) = 4  # make the call, and revert when it does
+MISANSWER: constant(uint256) = 8  # answer a ticket wrongly
+
 # The order, of one transaction.
-conduct: transient(Conduct)
+conduct: transient(uint256)
 target: transient(address)
 payload: transient(Bytes[1024])
 amount: transient(uint256)
@@ -19,13 +25,6 @@ reacting: transient(bool)
 # Reactions so far, and of the last one the digest of 1 (success) or 0 and the answer.
 reactions: public(uint256)
 outcome: public(bytes32)
-
-
-flag Conduct:
-    REFUSE  # revert
-    REACT  # make the call, whatever comes of it
-    INSIST  # make the call, and revert when it does
-    MISANSWER  # answer a ticket wrongly
 
 
 @external
@@ -43,13 +42,13 @@ def onERC721Received(operator: address, owner: address, token: uint256, data: By
     @notice ERC-721: take a ticket, unless ordered otherwise.
     """
     self._behave()
-    if self.conduct == Conduct.MISANSWER:
+    if self.conduct == MISANSWER:
         return 0x00000000
     return 0x150b7a02
 
 
 @external
-def order(conduct: Conduct, target: address, payload: Bytes[1024], amount: uint256):
+def order(conduct: uint256, target: address, payload: Bytes[1024], amount: uint256):
     """
     @notice Set the order for the rest of this transaction.
     """
@@ -61,14 +60,14 @@ def order(conduct: Conduct, target: address, payload: Bytes[1024], amount: uint2
 
 @internal
 def _behave():
-    assert self.conduct != Conduct.REFUSE, "reenterer: refused"
-    if self.reacting or self.conduct not in (Conduct.REACT | Conduct.INSIST):
+    assert self.conduct != REFUSE, "reenterer: refused"
+    if self.reacting or self.conduct & (REACT | INSIST) == 0:
         return
     self.reacting = True
     success: bool = False
     answer: Bytes[128] = b""
     success, answer = raw_call(self.target, self.payload, value=self.amount, max_outsize=128, revert_on_failure=False)
-    assert success or self.conduct == Conduct.REACT, "reenterer: call failed"
+    assert success or self.conduct == REACT, "reenterer: call failed"
     self.reactions += 1
     self.outcome = keccak256(concat(convert(success, bytes1), answer))
     self.reacting = False

@@ -134,11 +134,13 @@ def transfer_shares_from(owner: address, to: address, shares: uint256) -> uint25
     """
     @notice Move exactly `shares` of `owner`; the caller's allowance pays their amount rounded up.
     @return Their amount in wei (rounded down).
-    @dev Reverts: "allowance: too low", "receiver: refused", "balance: too low".
+    @dev Reverts: "allowance: too low", "receiver: refused", "balance: too low", "pool: no value".
     """
     entry_value: uint256 = 0
     supply: uint256 = 0
     entry_value, supply = staticcall POOL.entry_price()
+    # Without a value every amount is 0, and no allowance could be asked for.
+    assert entry_value > 0, reasons.NO_VALUE
     allowances._spend(owner, (shares * entry_value + supply - 1) // supply)
     amount: uint256 = shares * entry_value // supply
     self._move(owner, to, amount, shares)

@@ -84,6 +84,8 @@ class RebasingToken:
     def transfer_shares_from(self, sender: Address, owner: Address, receiver: Address, shares: int) -> int:
         """Move exactly `shares` of `owner`; the allowance pays their amount rounded up. Returns it rounded down."""
         value, supply = self.pool.entry_price()
+        if value == 0:
+            raise Revert("pool: no value")
         spent = ceil_div(shares * value, supply)
         self.allowances.check(owner, sender, spent)
         self._move(owner, receiver, shares)

@@ -309,6 +309,8 @@ contract Handler is World {
         if (by % 4 == 0) {
             from = owner;
             data = abi.encodeCall(IRebasing.transfer_shares, (to, moved));
+        } else {
+            ok = ok && entryValue() > 0; // no allowance could be asked for
         }
         (bool done, bytes memory out) = call(from, address(rebasing), 0, data);
         agree(ok && mayMove(owner, from, cost), done, "rebasing transfer of shares");

@@ -220,6 +220,9 @@ def test_transfer__all_assets_lost__reverts(worthless: Protocol):
     token.approve(SPENDER, 1, sender=STAKER)
     with reverts("pool: no value"):
         token.transferFrom(STAKER, RECEIVER, 1, sender=SPENDER)
+    # Any number of shares amounts to 0 wei now, which no allowance would guard.
+    with reverts("pool: no value"):
+        token.transfer_shares_from(STAKER, RECEIVER, 1, sender=SPENDER)
     # Shares can still be moved and unwrapped.
     assert token.transfer_shares(RECEIVER, 5, sender=STAKER) == 0
     assert token.unwrap(5, sender=RECEIVER) == 0
