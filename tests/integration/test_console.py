@@ -9,7 +9,7 @@ import pytest
 
 import ape_console_extras
 from floe import console
-from floe.deploy import record
+from floe.deploy import execute, record
 from floe.deploy.execute import deploy
 
 ETHER = 10**18
@@ -32,7 +32,8 @@ def names(deployed, monkeypatch):
 def test_console__nothing_deployed__says_so(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(record, "path", lambda _: tmp_path / "none.json")
     names = ape_console_extras.ape_init_extras()
-    sentence = "Floe is not deployed on local: ape run deploy --network http://127.0.0.1:8545"
+    network = execute.network_name(ape.networks.active_provider)
+    sentence = f"Floe is not deployed on {network}: ape run deploy --network http://127.0.0.1:8545"
     assert capsys.readouterr().out == sentence + "\n"
     for name in (*console.NAMES.values(), "rates", "tickets", "stake", "request", "claim"):
         assert repr(names[name]) == sentence
