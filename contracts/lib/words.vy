@@ -11,7 +11,7 @@
         away    outside u96 | pending loss u96 | fulfil paused until u40
         past    deficit u96 | reported at u40 | instant allowance u80 | instant exit paused until u40
         exits   waiting u96 | eligible u96 | declared stale at u40
-        flows   deposited u96 | withdrawn u96
+        flows   deposited u96 | withdrawn u96 | pending loss raised in Gwei u64
         ticket  owner u160 | end u95 | partly claimed flag
         point   shares u128 | ether u128
         head    filled shares u96 | filled ether u96 | points u64

@@ -35,12 +35,9 @@ initializes: reporting[ledger := ledger]
 
 exports: (
     access_control.DEFAULT_ADMIN_ROLE,
-    access_control.getRoleAdmin,
     access_control.grantRole,
     access_control.hasRole,
-    access_control.renounceRole,
     access_control.revokeRole,
-    access_control.supportsInterface,
 )
 exports: (
     allowances.DOMAIN_SEPARATOR,
@@ -287,11 +284,22 @@ def send_to_validators(amount: uint256):
 
 
 @external
+def raise_pending_loss(gwei_: uint256):
+    """
+    @notice A slashing was proven: count `gwei_` Gwei of what is outside as lost, at once, until a report whose reference
+            slot comes later knows better. Registry only.
+    @dev Reverts: "access_control: account is missing role".
+    """
+    access_control._check_role(REGISTRY_ROLE, msg.sender)
+    reporting._raise_pending_loss(gwei_)
+
+
+@external
 def report(report: IFloePool.Report):
     """
     @notice Book what happened to the validators up to the report's reference slot. Oracle only.
     @dev Reverts: "access_control: account is missing role", "report: deposits ahead of pool",
-         "report: donations fell", "report: tail ahead of queue",
+         "report: raises ahead of pool", "report: donations fell", "report: tail ahead of queue",
          "pool: total over 96 bits", "vault: balance too low".
     """
     access_control._check_role(ORACLE_ROLE, msg.sender)

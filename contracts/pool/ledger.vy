@@ -199,7 +199,8 @@ def buffer() -> uint256:
 @view
 def stakeable() -> uint256:
     """
-    @notice Wei that the registry may take now: the buffer beyond what waiting exits need and beyond its target.
+    @notice Wei that the registry may take now: the buffer beyond what waiting exits need and beyond its target. 0
+            while deposits are paused.
     """
     return self._stakeable()
 
@@ -318,6 +319,8 @@ def _free(totals: uint256, away: uint256) -> uint256:
 @view
 def _stakeable() -> uint256:
     totals: uint256 = self.totals
+    if words._time(totals) > block.timestamp:
+        return 0
     free: uint256 = self._free(totals, self.away)
     return free - min(words._high(totals) * parameters._unpack(self.live).target_bps // BPS, free)
 

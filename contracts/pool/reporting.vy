@@ -155,6 +155,21 @@ def _report(report: IFloePool.Report):
 
 
 @internal
+def _raise_pending_loss(gwei_: uint256):
+    """
+    @notice Raise the pending loss by `gwei_`, at most to all that is outside.
+    """
+    away: uint256 = ledger.away
+    room: uint256 = unsafe_sub(words._low(away), words._high(away)) // ledger.WEI_IN_GWEI
+    raised: uint256 = min(gwei_, room)
+    amount: uint256 = raised * ledger.WEI_IN_GWEI
+    ledger.away = unsafe_add(away, amount << 96)
+    ledger.flows += raised << 192
+    ledger._flag_loss(words._high(away) + amount)
+    log IFloePool.PendingLossRaised(amount=amount)
+
+
+@internal
 @view
 def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint256, uint256, uint256):
     """
@@ -167,6 +182,10 @@ def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint25
     flows: uint256 = ledger.flows
     if report.deposited_at_ref > words._low(flows):
         reasons._refuse(reasons.REPORT_DEPOSITED)
+    raised: uint256 = flows >> 192
+    if report.raised_at_ref > raised:
+        reasons._refuse(reasons.REPORT_RAISED)
+    raised = (raised - report.raised_at_ref) * ledger.WEI_IN_GWEI
     outside: int256 = convert(words._low(ledger.away), int256)
     # Below 0 when `declare_stale` swept what came after the reference slot, and is therefore still in `cl`.
     withdrawn: int256 = convert(report.withdrawn_at_ref, int256) - convert(words._high(flows), int256)
@@ -177,7 +196,7 @@ def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint25
     backed: uint256 = convert(outside + gain, uint256)
     principal: uint256 = min(convert(max(withdrawn, 0), uint256), backed)
     # Only what is outside can still be lost.
-    return gain, backed - principal, principal, min(report.pending_loss - covered, backed - principal)
+    return gain, backed - principal, principal, min(report.pending_loss - covered + raised, backed - principal)
 
 
 @internal
