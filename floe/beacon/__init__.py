@@ -1,0 +1,1 @@
+"""The beacon chain from outside: its API, its containers and proofs, deposits."""
