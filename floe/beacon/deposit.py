@@ -1,0 +1,386 @@
+"""Deposits: signed, checked, and read from and written to the files of the official key tools.
+
+A validator begins with a deposit of 1 ETH whose signature binds key, withdrawal credentials and amount; who deposits
+first for a key decides its credentials for ever. So nothing in an operator's `deposit_data-*.json` is believed: `check`
+recomputes everything and either returns all deposits of the file or names every problem in it.
+
+    deposit = sign_deposit(secret, credentials(vault), PREDEPOSIT_GWEI, MAINNET.genesis_fork_version)
+    write(file, [deposit], MAINNET)
+    deposits = check(read(file), MAINNET, vault, registry=known_keys, beacon=keys_on_chain)
+    predeposit_calldata(operator, deposits)
+
+Sources: consensus specs, phase0/beacon-chain.md (DepositMessage, DepositData, compute_domain) and electra (0x02
+credentials); the deposit contract, phase0/deposit-contract.md. Amounts are gwei, as on the beacon chain.
+"""
+
+# No `from __future__ import annotations` here: SSZ containers need their annotations as types.
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Len
+from eth_abi.abi import encode
+from eth_utils.address import is_address, is_checksum_address
+from eth_utils.crypto import keccak
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from remerkleable.basic import uint64
+from remerkleable.byte_arrays import Bytes4, Bytes32, Bytes48, Bytes96
+from remerkleable.complex import Container
+
+from floe.beacon import keys
+
+GWEI = 10**9
+PREDEPOSIT_GWEI = 10**9
+"""1 ETH, the least that the deposit contract takes: what a deposit before the proof of its credentials consists of."""
+
+DOMAIN_DEPOSIT = bytes.fromhex("03000000")
+COMPOUNDING_PREFIX = b"\x02"
+CLI_VERSION = "2.7.0"
+"""What `write` puts into `deposit_cli_version`: the version of the official tool whose format it is."""
+
+PREDEPOSIT = "predeposit(uint256,bytes,bytes)"
+"""Of the validator registry."""
+
+Lookup = Callable[[Sequence[bytes]], Mapping[bytes, str]]
+"""Asks some place about public keys; the answer has those that are known there, each with what is known, in words."""
+
+
+class DepositError(Exception):
+    """A deposit file that cannot be read, or a vault that is none. The message is one line."""
+
+
+class Network(BaseModel):
+    """A beacon chain as deposits see it: its name in the files of the key tools, and its first fork version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    genesis_fork_version: Annotated[bytes, Len(4, 4)]
+
+
+MAINNET = Network(name="mainnet", genesis_fork_version=bytes.fromhex("00000000"))
+HOODI = Network(name="hoodi", genesis_fork_version=bytes.fromhex("10000910"))
+NETWORKS = {network.name: network for network in (MAINNET, HOODI)}
+
+
+# --- one deposit ---
+
+
+class DepositData(BaseModel):
+    """DepositData of the consensus specs: what the deposit contract takes. Lengths are right; the rest may be wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    pubkey: Annotated[bytes, Len(48, 48)]
+    withdrawal_credentials: Annotated[bytes, Len(32, 32)]
+    amount: Annotated[int, Field(ge=0, lt=2**64)]
+    """In gwei."""
+    signature: Annotated[bytes, Len(96, 96)]
+
+    @cached_property
+    def message_root(self) -> bytes:
+        """Root of key, credentials and amount: what is signed, before the domain is mixed in. 32 bytes."""
+        return _message_root(self.pubkey, self.withdrawal_credentials, self.amount)
+
+    @cached_property
+    def root(self) -> bytes:
+        """Root of all four fields, `deposit_data_root` of the deposit contract. 32 bytes."""
+        return bytes(
+            _DepositData(
+                pubkey=self.pubkey,
+                withdrawal_credentials=self.withdrawal_credentials,
+                amount=self.amount,
+                signature=self.signature,
+            ).hash_tree_root()
+        )
+
+    def is_signed(self, fork_version: bytes) -> bool:
+        """Say whether a chain that began with this fork version (4 bytes) would take the signature."""
+        return keys.verify(self.pubkey, _signing_root(self.message_root, fork_version), self.signature)
+
+
+def sign_deposit(secret: int, credentials: bytes, amount_gwei: int, fork_version: bytes) -> DepositData:
+    """Return a signed deposit of `amount_gwei` for the key of `secret`.
+
+    `credentials` has 32 bytes, `fork_version` is the 4 bytes of the chain's genesis fork version. Raises
+    keys.KeyMaterialError for a secret that is out of range, ValueError for wrong lengths and amounts.
+    """
+    if len(credentials) != 32 or not 0 <= amount_gwei < 2**64:
+        raise ValueError("withdrawal credentials have 32 bytes, an amount fits into 8")
+    pubkey = keys.public_key(secret)
+    root = _signing_root(_message_root(pubkey, credentials, amount_gwei), fork_version)
+    return DepositData(
+        pubkey=pubkey,
+        withdrawal_credentials=credentials,
+        amount=amount_gwei,
+        signature=keys.sign(secret, root),
+    )
+
+
+def credentials(vault: str) -> bytes:
+    """Return the compounding withdrawal credentials (0x02) of a withdrawal vault, 32 bytes.
+
+    `vault` is an address, checksummed or in lower case. Raises DepositError.
+    """
+    if not is_address(vault) or (vault != vault.lower() and not is_checksum_address(vault)):
+        raise DepositError(f"vault: {vault} is no address, or its checksum is wrong")
+    address = bytes.fromhex(vault.removeprefix("0x"))
+    if not any(address):
+        raise DepositError("vault: the zero address is nobody's")
+    return COMPOUNDING_PREFIX + bytes(11) + address
+
+
+def predeposit_calldata(operator: int, deposits: Sequence[DepositData]) -> bytes:
+    """Return the calldata of the registry's `predeposit`: keys and signatures, each joined in the order of `deposits`.
+
+    The registry adds its own credentials and amount, so only deposits that `check` returned belong here.
+    """
+    pubkeys, signatures = (b"".join(parts) for parts in ((d.pubkey for d in deposits), (d.signature for d in deposits)))
+    arguments: bytes = encode(["uint256", "bytes", "bytes"], [operator, pubkeys, signatures])
+    return keccak(text=PREDEPOSIT)[:4] + arguments
+
+
+# --- files ---
+
+
+def _hex(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str) or len(value) % 2 or not set(value) <= set("0123456789abcdefABCDEF"):
+        raise ValueError("not hexadecimal digits in pairs (without 0x)")
+    return bytes.fromhex(value)
+
+
+Hex = Annotated[bytes, BeforeValidator(_hex), PlainSerializer(bytes.hex)]
+
+
+class Entry(BaseModel):
+    """One deposit of a file, as the key tools write it. Types are right; nothing else is known, not even lengths."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    pubkey: Hex
+    withdrawal_credentials: Hex
+    amount: int
+    """In gwei."""
+    signature: Hex
+    deposit_message_root: Hex
+    deposit_data_root: Hex
+    fork_version: Hex
+    network_name: str
+    deposit_cli_version: str
+
+
+def write(file: Path, deposits: Iterable[DepositData], network: Network) -> None:
+    """Write a file as the official tool does. Raises OSError."""
+    entries = [
+        Entry(
+            **deposit.model_dump(),
+            deposit_message_root=deposit.message_root,
+            deposit_data_root=deposit.root,
+            fork_version=network.genesis_fork_version,
+            network_name=network.name,
+            deposit_cli_version=CLI_VERSION,
+        )
+        for deposit in deposits
+    ]
+    file.write_text(json.dumps([entry.model_dump() for entry in entries]), encoding="utf-8")
+
+
+def read(file: Path) -> list[Any]:
+    """Return the list in a deposit file; its entries are for `check`. Raises DepositError."""
+    try:
+        content = json.loads(file.read_bytes(), object_pairs_hook=_once_each)
+    except OSError as error:
+        raise DepositError(f"{file}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise DepositError(f"{file}: not JSON: {error}") from None
+    if not isinstance(content, list) or not content:
+        raise DepositError(f"{file}: not a list of deposits")
+    return content
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field is there twice")
+    return fields
+
+
+# --- checks ---
+
+
+class Problem(BaseModel):
+    """What is wrong with one entry of a file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    entry: int
+    """Counted from 1."""
+    pubkey: str
+    """As the file has it, "" if it has none."""
+    text: str
+    """Subject and problem."""
+
+    def __str__(self) -> str:
+        return f"entry {self.entry}, key {short(self.pubkey)}: {self.text}"
+
+
+class DepositsRefused(DepositError):  # noqa: N818
+    """Deposits with at least one problem. The message has one line for each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = list(problems)
+
+
+def short(pubkey: str) -> str:
+    """Abbreviate a key for a line of text."""
+    return pubkey if len(pubkey) <= 20 else f"{pubkey[:8]}...{pubkey[-8:]}"
+
+
+def check(
+    entries: Sequence[object],
+    network: Network,
+    vault: str,
+    *,
+    registry: Lookup | None,
+    beacon: Lookup | None,
+    amount_gwei: int = PREDEPOSIT_GWEI,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[DepositData]:
+    """Return the deposits of a file if each of them is right; raise DepositsRefused with all problems if one is not.
+
+    `entries` is what `read` returned. `registry` tells keys that the validator registry knows, `beacon` those that are
+    validators or pending deposits of the beacon chain, whoever sent them; None leaves a question out. `progress` is
+    called with the number of entries done. Raises DepositError when `vault` is no address, and what the lookups raise.
+    """
+    wanted = credentials(vault)
+    parsed: list[Entry | None] = []
+    found: list[tuple[int, str]] = []
+    for number, raw in enumerate(entries):
+        entry, texts = _parse(raw)
+        parsed.append(entry)
+        found += [(number, text) for text in texts]
+    first: dict[bytes, int] = {}
+    for number, entry in enumerate(parsed):
+        if entry is not None:
+            found += [(number, text) for text in _problems(entry, network, wanted, amount_gwei)]
+            if first.setdefault(entry.pubkey, number) != number:
+                found.append((number, f"pubkey: the same as in entry {first[entry.pubkey] + 1}"))
+        progress(number + 1)
+    askable = [pubkey for pubkey in first if len(pubkey) == keys.PUBLIC_KEY_LENGTH]
+    for place, lookup in (("registry", registry), ("beacon chain", beacon)):
+        known = lookup(askable) if lookup and askable else {}
+        for number, entry in enumerate(parsed):
+            if entry is not None and entry.pubkey in known:
+                found.append((number, f"pubkey: the {place} knows it already: {known[entry.pubkey]}"))
+    if found:
+        found.sort(key=lambda item: item[0])
+        raise DepositsRefused(
+            [Problem(entry=number + 1, pubkey=_claimed_key(entries[number]), text=text) for number, text in found]
+        )
+    return [_deposit(entry) for entry in parsed if entry is not None]
+
+
+def _parse(raw: object) -> tuple[Entry | None, list[str]]:
+    if not isinstance(raw, dict):
+        return None, ["not an object with the fields of a deposit"]
+    try:
+        return Entry.model_validate(raw), []
+    except ValidationError as error:
+        return None, [f"{'.'.join(map(str, one['loc']))}: {_in_words(one)}" for one in error.errors()]
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    plain = {"missing": "missing", "extra_forbidden": "no such field", "int_type": "not a whole number"}
+    return plain.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+
+
+def _problems(entry: Entry, network: Network, wanted: bytes, amount_gwei: int) -> Iterable[str]:
+    """Everything that can be said of one entry alone."""
+    lengths = {"pubkey": 48, "withdrawal_credentials": 32, "signature": 96}
+    wrong = [name for name, length in lengths.items() if len(getattr(entry, name)) != length]
+    for name in wrong:
+        yield f"{name}: {len(getattr(entry, name))} bytes, must be {lengths[name]}"
+    if entry.network_name != network.name:
+        yield f"network_name: {entry.network_name!r}, must be {network.name!r}"
+    if entry.fork_version != network.genesis_fork_version:
+        yield f"fork_version: {entry.fork_version.hex()}, must be {network.genesis_fork_version.hex()}"
+    if entry.amount != amount_gwei:
+        yield f"amount: {entry.amount} gwei, must be {amount_gwei}"
+    if "withdrawal_credentials" not in wrong and entry.withdrawal_credentials != wanted:
+        yield f"withdrawal_credentials: {entry.withdrawal_credentials.hex()}, must be {wanted.hex()}"
+    valid_key = "pubkey" not in wrong
+    if valid_key:
+        try:
+            keys.check_public_key(entry.pubkey)
+        except keys.KeyMaterialError as error:
+            valid_key = False
+            yield f"pubkey: {error}"
+    if not 0 <= entry.amount < 2**64 or {"pubkey", "withdrawal_credentials"} & set(wrong):
+        return
+    message_root = _message_root(entry.pubkey, entry.withdrawal_credentials, entry.amount)
+    if entry.deposit_message_root != message_root:
+        yield "deposit_message_root: not that of this key, credentials and amount"
+    if "signature" in wrong:
+        return
+    deposit = _deposit(entry)
+    if entry.deposit_data_root != deposit.root:
+        yield "deposit_data_root: not that of this deposit"
+    if valid_key and not deposit.is_signed(network.genesis_fork_version):
+        yield f"signature: not that of this key under this deposit on {network.name}"
+
+
+def _deposit(entry: Entry) -> DepositData:
+    return DepositData(
+        pubkey=entry.pubkey,
+        withdrawal_credentials=entry.withdrawal_credentials,
+        amount=entry.amount,
+        signature=entry.signature,
+    )
+
+
+def _claimed_key(raw: object) -> str:
+    claimed = raw.get("pubkey") if isinstance(raw, dict) else None
+    return claimed if isinstance(claimed, str) else ""
+
+
+# --- SSZ ---
+
+
+class _DepositMessage(Container):  # type: ignore[misc]
+    pubkey: Bytes48
+    withdrawal_credentials: Bytes32
+    amount: uint64
+
+
+class _DepositData(Container):  # type: ignore[misc]
+    pubkey: Bytes48
+    withdrawal_credentials: Bytes32
+    amount: uint64
+    signature: Bytes96
+
+
+class _ForkData(Container):  # type: ignore[misc]
+    current_version: Bytes4
+    genesis_validators_root: Bytes32
+
+
+class _SigningData(Container):  # type: ignore[misc]
+    object_root: Bytes32
+    domain: Bytes32
+
+
+def _message_root(pubkey: bytes, withdrawal_credentials: bytes, amount: int) -> bytes:
+    message = _DepositMessage(pubkey=pubkey, withdrawal_credentials=withdrawal_credentials, amount=amount)
+    return bytes(message.hash_tree_root())
+
+
+def _signing_root(message_root: bytes, fork_version: bytes) -> bytes:
+    """Mix in the domain of deposits. It knows no genesis_validators_root: deposits came before the genesis."""
+    fork_root = bytes(_ForkData(current_version=fork_version, genesis_validators_root=bytes(32)).hash_tree_root())
+    domain = DOMAIN_DEPOSIT + fork_root[:28]
+    return bytes(_SigningData(object_root=message_root, domain=domain).hash_tree_root())
