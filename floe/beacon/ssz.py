@@ -8,6 +8,10 @@ level by level from the leaves, within a level from left to right. Once the path
     tree = Tree(leaves, depth=40, length=len(leaves) // 32)   # an SSZ list of at most 2**40 elements
     branch = tree.branch([3, 4, 900])
     root_of([tree.gindex + 3, tree.gindex + 4, tree.gindex + 900], [leaf_3, leaf_4, leaf_900], branch) == tree.root
+
+    state = BeaconStateView(ssz, "electra", MAINNET)          # a million validators: seconds, not minutes
+    witnesses, branch = state.prove_validators([3, 4, 900])
+    verify_validators(witnesses, branch, gindices("electra", MAINNET)[0], header.state_root)
 """
 
 from __future__ import annotations
@@ -18,23 +22,47 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from struct import iter_unpack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from remerkleable.byte_arrays import Bytes32
+from remerkleable.complex import List, Vector
+from remerkleable.core import BasicView
+
+from floe.beacon.containers import VALIDATOR_REGISTRY_LIMIT, Preset, beacon_state
 
 CHUNK = 32
 """Bytes of a chunk, and of every node of a tree."""
 
-VALIDATORS_DEPTH = 40
-"""Levels of the tree of `validators`: VALIDATOR_REGISTRY_LIMIT is 2**40, an element is one leaf."""
-
-BALANCES_DEPTH = 38
-"""Levels of the tree of `balances`: a leaf packs four of the 2**40 numbers."""
-
 BALANCES_PER_CHUNK = 4
 VALIDATOR_CHUNKS = 8
+
+VALIDATOR = np.dtype(
+    [
+        ("pubkey", "u1", 48),
+        ("withdrawal_credentials", "u1", 32),
+        ("effective_balance", "<u8"),
+        ("slashed", "?"),
+        ("activation_eligibility_epoch", "<u8"),
+        ("activation_epoch", "<u8"),
+        ("exit_epoch", "<u8"),
+        ("withdrawable_epoch", "<u8"),
+    ]
+)
+"""A validator as a state holds it: 121 bytes. Byte strings are arrays: `row["pubkey"].tobytes()`."""
+
+_OFFSET = 4  # bytes that stand for a field of variable length
+_ROWS = 2**16  # validators whose chunks are in memory at the same time
 
 ZERO_NODES: list[bytes] = [bytes(CHUNK)]
 """Root of a tree without leaves, by its number of levels (0 to 64)."""
 for _ in range(64):
     ZERO_NODES.append(sha256(ZERO_NODES[-1] * 2).digest())
+
+
+class StateError(Exception):
+    """Bytes that are not the encoding of a state."""
 
 
 class ProofError(Exception):
@@ -162,6 +190,154 @@ def verify_balance(index: int, chunk: bytes, branch: Sequence[bytes], gindex: in
     return int.from_bytes(chunk[start : start + 8], "little")
 
 
+class BeaconStateView:
+    """A beacon state read from its SSZ bytes, which are kept and not copied.
+
+    Roots of lists and vectors of numbers and of roots, and of the validators, are computed over flat bytes; all other
+    fields are the library's. `fork` is named as in the header Eth-Consensus-Version.
+    Raises `StateError` if the bytes are not a state of this fork, `ContainerError` for a fork that is not known.
+    """
+
+    def __init__(self, ssz: bytes, fork: str, preset: Preset) -> None:
+        self.fork, self.preset = fork, preset
+        self._types: dict[str, Any] = dict(beacon_state(fork, preset).fields())
+        self._parts = self._split(memoryview(ssz))
+        self._trees: dict[str, Tree] = {}
+
+    @property
+    def slot(self) -> int:
+        """Slot of the state."""
+        return int.from_bytes(self._parts["slot"], "little")
+
+    @cached_property
+    def validators(self) -> NDArray[np.void]:
+        """All validators, read only: an array of records (`VALIDATOR`) over the bytes of the state."""
+        return np.frombuffer(self._parts["validators"], VALIDATOR)
+
+    @cached_property
+    def balances(self) -> NDArray[np.uint64]:
+        """Balances of all validators, in Gwei, read only, over the bytes of the state."""
+        return np.frombuffer(self._parts["balances"], np.dtype("<u8"))
+
+    @property
+    def root(self) -> bytes:
+        """The state root."""
+        return self._fields.root
+
+    def field(self, name: str) -> Any:
+        """Decode one field by the library. Meant for small ones: `pending_deposits`, `finalized_checkpoint`."""
+        self._demand_field(name)
+        try:
+            return self._types[name].decode_bytes(bytes(self._parts[name]))
+        except Exception as error:  # the library raises many kinds
+            raise StateError(f"{name} cannot be decoded: {error}") from error
+
+    def prove_validators(self, indices: Sequence[int]) -> tuple[list[Witness], list[bytes]]:
+        """Return the validators at `indices` (ascending, each once) and their common branch to the state root."""
+        branch = self._branch("validators", indices, indices)
+        chunks = _validator_chunks(self.validators[np.asarray(indices)])
+        return [
+            Witness(int(index), tuple(chunk.tobytes() for chunk in validator))
+            for index, validator in zip(indices, chunks, strict=True)
+        ], branch
+
+    def prove_balance(self, index: int) -> tuple[bytes, list[bytes]]:
+        """Return the chunk that holds the balance of validator `index`, and its branch to the state root."""
+        position = index // BALANCES_PER_CHUNK
+        branch = self._branch("balances", [index], [position])
+        return self._trees["balances"].node(0, position), branch
+
+    @cached_property
+    def _fields(self) -> Tree:
+        """The tree whose leaves are the roots of the fields."""
+        roots = b"".join(self.field_root(name) for name in self._types)
+        return Tree(roots, beacon_state(self.fork, self.preset).tree_depth())
+
+    def _split(self, ssz: memoryview) -> dict[str, memoryview]:
+        """Bytes of every field (simple-serialize.md: fixed parts, with offsets in the place of the others)."""
+        sizes = {
+            name: kind.type_byte_length() if kind.is_fixed_byte_length() else None for name, kind in self._types.items()
+        }
+        fixed = sum(size or _OFFSET for size in sizes.values())
+        if len(ssz) < fixed:
+            raise StateError(f"{len(ssz)} bytes are too short for a state of {self.fork}, {self.preset.name} preset")
+        parts, starts, position = {}, {}, 0
+        for name, size in sizes.items():
+            part = ssz[position : position + (size or _OFFSET)]
+            position += len(part)
+            if size is None:
+                starts[name] = int.from_bytes(part, "little")
+            else:
+                parts[name] = part
+        bounds = [*starts.values(), len(ssz)]
+        if bounds[0] != fixed or any(left > right for left, right in pairwise(bounds)):
+            raise StateError(f"not a state of {self.fork} with the {self.preset.name} preset")
+        parts |= {name: ssz[left:right] for name, (left, right) in zip(starts, pairwise(bounds), strict=True)}
+        for name in ("validators", *(name for name in starts if _is_flat(self._types[name]))):
+            if len(parts[name]) % self._types[name].element_cls().type_byte_length():
+                raise StateError(f"{name}: {len(parts[name])} bytes are not a whole number of elements")
+        if len(parts["balances"]) // 8 != len(parts["validators"]) // VALIDATOR.itemsize:
+            raise StateError("there are not as many balances as validators")
+        return parts
+
+    def field_root(self, name: str) -> bytes:
+        """Return the root of one field."""
+        self._demand_field(name)
+        kind, data = self._types[name], self._parts[name]
+        if name == "validators":
+            leaves, length = self._validator_leaves(), len(self.validators)
+        elif _is_flat(kind):
+            leaves, length = bytes(data) + bytes(-len(data) % CHUNK), len(data) // kind.element_cls().type_byte_length()
+        else:
+            return bytes(self.field(name).hash_tree_root())
+        tree = (
+            Tree(leaves, kind.contents_depth(), length) if issubclass(kind, List) else Tree(leaves, kind.tree_depth())
+        )
+        if name in ("validators", "balances"):
+            self._trees[name] = tree
+        return tree.root
+
+    def _validator_leaves(self) -> bytes:
+        if np.frombuffer(self._parts["validators"], np.uint8)[88 :: VALIDATOR.itemsize].max(initial=0) > 1:
+            raise StateError("validators: a field `slashed` is neither 0 nor 1")
+        starts = range(0, len(self.validators), _ROWS)
+        batches = (_validator_chunks(self.validators[start : start + _ROWS]).tobytes() for start in starts)
+        return b"".join(hash_pairs(hash_pairs(hash_pairs(chunks))) for chunks in batches)
+
+    def _demand_field(self, name: str) -> None:
+        if name not in self._types:
+            raise StateError(f"a state of {self.fork} has no field {name!r}")
+
+    def _branch(self, name: str, indices: Sequence[int], leaves: Sequence[int]) -> list[bytes]:
+        _demand_ascending(indices)
+        if indices[0] < 0 or indices[-1] >= len(self.validators):
+            raise ProofError(f"the state has {len(self.validators)} validators, the first has index 0")
+        fields = self._fields  # makes the tree of `name` as well
+        return self._trees[name].branch(leaves) + fields.branch([list(self._types).index(name)])
+
+
+def _is_flat(kind: Any) -> bool:
+    """Tell whether this is a list or a vector whose chunks are its bytes."""
+    return issubclass(kind, List | Vector) and (
+        isinstance(kind.element_cls(), BasicView) or issubclass(kind.element_cls(), Bytes32)
+    )
+
+
+def _validator_chunks(validators: NDArray[np.void]) -> NDArray[np.uint8]:
+    """Chunks of validators: an array of shape (validators, 8, 32)."""
+    chunks = np.zeros((len(validators), VALIDATOR_CHUNKS, CHUNK), np.uint8)
+    keys = np.zeros((len(validators), 2 * CHUNK), np.uint8)
+    keys[:, :48] = validators["pubkey"]
+    chunks[:, 0] = np.frombuffer(hash_pairs(keys.tobytes()), np.uint8).reshape(-1, CHUNK)
+    chunks[:, 1] = validators["withdrawal_credentials"]
+    chunks[:, 3, 0] = validators["slashed"]
+    numbers = chunks.view("<u8")
+    for position, name in enumerate(VALIDATOR.names or ()):
+        if VALIDATOR[name] == np.uint64:
+            numbers[:, position, 0] = validators[name]
+    return chunks
+
+
 def _level_above(level: list[tuple[int, bytes]], siblings: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
     """Nodes above those of `level`; what is missing beside them comes from `siblings`."""
     position = 0
@@ -184,5 +360,5 @@ def _demand_ascending(numbers: Sequence[int]) -> None:
 
 
 def _demand_index(indices: Sequence[int]) -> None:
-    if any(not 0 <= index < 1 << VALIDATORS_DEPTH for index in indices):
-        raise ProofError(f"an index of a validator is below 2**{VALIDATORS_DEPTH}")
+    if any(not 0 <= index < VALIDATOR_REGISTRY_LIMIT for index in indices):
+        raise ProofError(f"an index of a validator is below {VALIDATOR_REGISTRY_LIMIT}")
