@@ -60,7 +60,8 @@ class EthereumJS:
         self._settings, self._folder = settings, Path(folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._secret = secrets.token_bytes(32)
-        self._head = b""
+        self._head: bytes
+        self._built: tuple[str, Payload]
         self.url = ""
         self.log = str(self._folder / "ethereumjs.log")
 
@@ -121,9 +122,12 @@ class EthereumJS:
         answer = self._choose_head(self._head, _attributes(attributes))
         if answer["payloadId"] is None:
             raise ExecutionError(f"EthereumJS builds no block of time {attributes.timestamp}: {answer}")
-        built = self._call("engine_getPayloadV4", answer["payloadId"])
-        requests = tuple(_bytes(request) for request in built["executionRequests"])
-        return replace(_payload(built["executionPayload"]), requests=requests)
+        # Asked for the same block again, the client leaves the requests out.
+        if self._built[0] != answer["payloadId"]:
+            built = self._call("engine_getPayloadV4", answer["payloadId"])
+            requests = tuple(_bytes(request) for request in built["executionRequests"])
+            self._built = answer["payloadId"], replace(_payload(built["executionPayload"]), requests=requests)
+        return self._built[1]
 
     def accept(self, payload: Payload, attributes: Attributes) -> None:
         """Let the client execute and check a block, and make it the head. Raises ExecutionError if it is invalid."""
@@ -156,7 +160,7 @@ class EthereumJS:
                 time.sleep(0.05)
         names = {"feeRecipient": "miner", "prevRandao": "mixHash", "blockNumber": "number", "blockHash": "hash"}
         payload = _payload({**block, **{name: block[other] for name, other in names.items()}})
-        self._head = payload.block_hash
+        self._head, self._built = payload.block_hash, ("", payload)
         return payload
 
     def _choose_head(self, block_hash: bytes, attributes: dict[str, Any] | None) -> Any:
