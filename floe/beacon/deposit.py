@@ -15,7 +15,7 @@ credentials); the deposit contract, phase0/deposit-contract.md. Amounts are gwei
 
 # No `from __future__ import annotations` here: SSZ containers need their annotations as types.
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +42,8 @@ CLI_VERSION = "2.7.0"
 
 PREDEPOSIT = "predeposit(uint256,bytes,bytes)"
 """Of the validator registry."""
+MOST_PREDEPOSITS = 128
+"""In one call of it."""
 
 Lookup = Callable[[Sequence[bytes]], Mapping[bytes, str]]
 """Asks some place about public keys; the answer has those that are known there, each with what is known, in words."""
@@ -135,9 +137,13 @@ def credentials(vault: str) -> bytes:
 def predeposit_calldata(operator: int, deposits: Sequence[DepositData]) -> bytes:
     """Return the calldata of the registry's `predeposit`: keys and signatures, each joined in the order of `deposits`.
 
-    The registry adds its own credentials and amount, so only deposits that `check` returned belong here.
+    The registry adds its own credentials and amount, so only deposits that `check` returned belong here. Raises
+    ValueError unless there are 1 to MOST_PREDEPOSITS of them.
     """
-    pubkeys, signatures = (b"".join(parts) for parts in ((d.pubkey for d in deposits), (d.signature for d in deposits)))
+    if not 1 <= len(deposits) <= MOST_PREDEPOSITS:
+        raise ValueError(f"{len(deposits)} deposits, a call takes 1 to {MOST_PREDEPOSITS}")
+    pubkeys = b"".join(deposit.pubkey for deposit in deposits)
+    signatures = b"".join(deposit.signature for deposit in deposits)
     arguments: bytes = encode(["uint256", "bytes", "bytes"], [operator, pubkeys, signatures])
     return keccak(text=PREDEPOSIT)[:4] + arguments
 
@@ -220,12 +226,12 @@ class Problem(BaseModel):
     entry: int
     """Counted from 1."""
     pubkey: str
-    """As the file has it, "" if it has none."""
+    """As the file has it; "" when that is not hexadecimal."""
     text: str
     """Subject and problem."""
 
     def __str__(self) -> str:
-        return f"entry {self.entry}, key {short(self.pubkey)}: {self.text}"
+        return f"entry {self.entry}, {short_key(self.pubkey)}: {self.text}"
 
 
 class DepositsRefused(DepositError):  # noqa: N818
@@ -236,9 +242,11 @@ class DepositsRefused(DepositError):  # noqa: N818
         self.problems = list(problems)
 
 
-def short(pubkey: str) -> str:
-    """Abbreviate a key for a line of text."""
-    return pubkey if len(pubkey) <= 20 else f"{pubkey[:8]}...{pubkey[-8:]}"
+def short_key(pubkey: str) -> str:
+    """Name a key in a line of text by its ends."""
+    if not pubkey:
+        return "no key"
+    return f"key {pubkey}" if len(pubkey) <= 20 else f"key {pubkey[:8]}...{pubkey[-8:]}"
 
 
 def check(
@@ -257,95 +265,101 @@ def check(
     validators or pending deposits of the beacon chain, whoever sent them; None leaves a question out. `progress` is
     called with the number of entries done. Raises DepositError when `vault` is no address, and what the lookups raise.
     """
-    wanted = credentials(vault)
-    parsed: list[Entry | None] = []
-    found: list[tuple[int, str]] = []
-    for number, raw in enumerate(entries):
-        entry, texts = _parse(raw)
-        parsed.append(entry)
-        found += [(number, text) for text in texts]
+    wanted = {
+        "network_name": network.name,
+        "fork_version": network.genesis_fork_version,
+        "withdrawal_credentials": credentials(vault),
+        "amount": amount_gwei,
+    }
+    parsed: list[dict[str, Any]] = []
+    texts: list[list[str]] = []
     first: dict[bytes, int] = {}
-    for number, entry in enumerate(parsed):
-        if entry is not None:
-            found += [(number, text) for text in _problems(entry, network, wanted, amount_gwei)]
-            if first.setdefault(entry.pubkey, number) != number:
-                found.append((number, f"pubkey: the same as in entry {first[entry.pubkey] + 1}"))
+    for number, raw in enumerate(entries):
+        fields, malformed = _parse(raw)
+        parsed.append(fields)
+        texts.append([*malformed, *_problems(fields, wanted)])
+        if "pubkey" in fields and first.setdefault(fields["pubkey"], number) != number:
+            texts[number].append(f"pubkey: the same as in entry {first[fields['pubkey']] + 1}")
         progress(number + 1)
     askable = [pubkey for pubkey in first if len(pubkey) == keys.PUBLIC_KEY_LENGTH]
     for place, lookup in (("registry", registry), ("beacon chain", beacon)):
         known = lookup(askable) if lookup and askable else {}
-        for number, entry in enumerate(parsed):
-            if entry is not None and entry.pubkey in known:
-                found.append((number, f"pubkey: the {place} knows it already: {known[entry.pubkey]}"))
-    if found:
-        found.sort(key=lambda item: item[0])
-        raise DepositsRefused(
-            [Problem(entry=number + 1, pubkey=_claimed_key(entries[number]), text=text) for number, text in found]
-        )
-    return [_deposit(entry) for entry in parsed if entry is not None]
+        for number, fields in enumerate(parsed):
+            if fields.get("pubkey") in known:
+                texts[number].append(f"pubkey: the {place} knows it: {known[fields['pubkey']]}")
+    problems = [
+        Problem(entry=number + 1, pubkey=fields.get("pubkey", b"").hex(), text=text)
+        for number, fields in enumerate(parsed)
+        for text in texts[number]
+    ]
+    if problems:
+        raise DepositsRefused(problems)
+    return [_deposit(fields) for fields in parsed]
 
 
-def _parse(raw: object) -> tuple[Entry | None, list[str]]:
+def _parse(raw: object) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields that have the right types, and what is wrong with the others."""
     if not isinstance(raw, dict):
-        return None, ["not an object with the fields of a deposit"]
+        return {}, ["not an object with the fields of a deposit"]
     try:
-        return Entry.model_validate(raw), []
+        return dict(Entry.model_validate(raw)), []
     except ValidationError as error:
-        return None, [f"{'.'.join(map(str, one['loc']))}: {_in_words(one)}" for one in error.errors()]
+        wrong = {one["loc"][0]: f"{_printable(one['loc'][0])}: {_in_words(one)}" for one in error.errors()}
+    return {
+        name: _hex(raw[name]) if field.annotation is bytes else raw[name]
+        for name, field in Entry.model_fields.items()
+        if name not in wrong
+    }, list(wrong.values())
 
 
 def _in_words(error: Mapping[str, Any]) -> str:
-    plain = {"missing": "missing", "extra_forbidden": "no such field", "int_type": "not a whole number"}
-    return plain.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    words = {
+        "missing": "missing",
+        "extra_forbidden": "no such field",
+        "int_type": "not a whole number",
+        "string_type": "not a text",
+    }
+    return words.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
 
 
-def _problems(entry: Entry, network: Network, wanted: bytes, amount_gwei: int) -> Iterable[str]:
-    """Everything that can be said of one entry alone."""
-    lengths = {"pubkey": 48, "withdrawal_credentials": 32, "signature": 96}
-    wrong = [name for name, length in lengths.items() if len(getattr(entry, name)) != length]
-    for name in wrong:
-        yield f"{name}: {len(getattr(entry, name))} bytes, must be {lengths[name]}"
-    if entry.network_name != network.name:
-        yield f"network_name: {entry.network_name!r}, must be {network.name!r}"
-    if entry.fork_version != network.genesis_fork_version:
-        yield f"fork_version: {entry.fork_version.hex()}, must be {network.genesis_fork_version.hex()}"
-    if entry.amount != amount_gwei:
-        yield f"amount: {entry.amount} gwei, must be {amount_gwei}"
-    if "withdrawal_credentials" not in wrong and entry.withdrawal_credentials != wanted:
-        yield f"withdrawal_credentials: {entry.withdrawal_credentials.hex()}, must be {wanted.hex()}"
-    valid_key = "pubkey" not in wrong
-    if valid_key:
+def _printable(value: object) -> str:
+    """Return what a stranger wrote, fit for one line of a terminal."""
+    text = value.hex() if isinstance(value, bytes) else ascii(str(value))[1:-1]
+    return text if len(text) <= 64 else f"{text[:64]}..."
+
+
+def _problems(fields: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Tell everything that is wrong with the fields that are there."""
+    for name, value in wanted.items():
+        if name in fields and fields[name] != value:
+            yield f"{name}: {_printable(fields[name])}, must be {_printable(value)}"
+    key_is_valid = False
+    if "pubkey" in fields:
         try:
-            keys.check_public_key(entry.pubkey)
+            keys.check_public_key(fields["pubkey"])
+            key_is_valid = True
         except keys.KeyMaterialError as error:
-            valid_key = False
             yield f"pubkey: {error}"
-    if not 0 <= entry.amount < 2**64 or {"pubkey", "withdrawal_credentials"} & set(wrong):
+    signature_length = len(fields.get("signature", bytes(keys.SIGNATURE_LENGTH)))
+    if signature_length != keys.SIGNATURE_LENGTH:
+        yield f"signature: {signature_length} bytes, must be {keys.SIGNATURE_LENGTH}"
+    try:
+        unsigned = _deposit({**fields, "signature": bytes(keys.SIGNATURE_LENGTH)})
+    except (KeyError, ValidationError):
         return
-    message_root = _message_root(entry.pubkey, entry.withdrawal_credentials, entry.amount)
-    if entry.deposit_message_root != message_root:
+    if fields.get("deposit_message_root", unsigned.message_root) != unsigned.message_root:
         yield "deposit_message_root: not that of this key, credentials and amount"
-    if "signature" in wrong:
+    if "signature" not in fields or signature_length != keys.SIGNATURE_LENGTH:
         return
-    deposit = _deposit(entry)
-    if entry.deposit_data_root != deposit.root:
+    deposit = _deposit(fields)
+    if fields.get("deposit_data_root", deposit.root) != deposit.root:
         yield "deposit_data_root: not that of this deposit"
-    if valid_key and not deposit.is_signed(network.genesis_fork_version):
-        yield f"signature: not that of this key under this deposit on {network.name}"
+    if key_is_valid and not deposit.is_signed(wanted["fork_version"]):
+        yield f"signature: not that of this key under this deposit on {wanted['network_name']}"
 
 
-def _deposit(entry: Entry) -> DepositData:
-    return DepositData(
-        pubkey=entry.pubkey,
-        withdrawal_credentials=entry.withdrawal_credentials,
-        amount=entry.amount,
-        signature=entry.signature,
-    )
-
-
-def _claimed_key(raw: object) -> str:
-    claimed = raw.get("pubkey") if isinstance(raw, dict) else None
-    return claimed if isinstance(claimed, str) else ""
+def _deposit(fields: Mapping[str, Any]) -> DepositData:
+    return DepositData(**{name: fields[name] for name in DepositData.model_fields})
 
 
 # --- SSZ ---

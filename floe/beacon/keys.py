@@ -9,6 +9,7 @@ side channels: the keys derived here are for tests, the devnet and the demo. Rea
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
@@ -37,7 +38,10 @@ def signing_key(seed: bytes, index: int) -> int:
 
     `seed` has at least 32 bytes. Raises KeyMaterialError.
     """
-    return derive(seed, 12381, 3600, index, 0, 0)
+    secret = _all_validators(seed)
+    for child in (index, 0, 0):
+        secret = _child(secret, child)
+    return secret
 
 
 def derive(seed: bytes, *path: int) -> int:
@@ -51,6 +55,11 @@ def derive(seed: bytes, *path: int) -> int:
     for index in path:
         secret = _child(secret, index)
     return secret
+
+
+@lru_cache(maxsize=16)
+def _all_validators(seed: bytes) -> int:
+    return derive(seed, 12381, 3600)
 
 
 def _child(parent: int, index: int) -> int:
