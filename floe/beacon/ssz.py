@@ -232,6 +232,23 @@ class BeaconStateView:
         except Exception as error:  # the library raises many kinds
             raise StateError(f"{name} cannot be decoded: {error}") from error
 
+    def field_root(self, name: str) -> bytes:
+        """Return the root of one field."""
+        self._demand_field(name)
+        kind, data = self._types[name], self._parts[name]
+        if name == "validators":
+            leaves, length = self._validator_leaves(), len(self.validators)
+        elif _is_flat(kind):
+            leaves, length = bytes(data) + bytes(-len(data) % CHUNK), len(data) // kind.element_cls().type_byte_length()
+        else:
+            return bytes(self.field(name).hash_tree_root())
+        tree = (
+            Tree(leaves, kind.contents_depth(), length) if issubclass(kind, List) else Tree(leaves, kind.tree_depth())
+        )
+        if name in ("validators", "balances"):
+            self._trees[name] = tree
+        return tree.root
+
     def prove_validators(self, indices: Sequence[int]) -> tuple[list[Witness], list[bytes]]:
         """Return the validators at `indices` (ascending, each once) and their common branch to the state root."""
         branch = self._branch("validators", indices, indices)
@@ -279,23 +296,6 @@ class BeaconStateView:
         if len(parts["balances"]) // 8 != len(parts["validators"]) // VALIDATOR.itemsize:
             raise StateError("there are not as many balances as validators")
         return parts
-
-    def field_root(self, name: str) -> bytes:
-        """Return the root of one field."""
-        self._demand_field(name)
-        kind, data = self._types[name], self._parts[name]
-        if name == "validators":
-            leaves, length = self._validator_leaves(), len(self.validators)
-        elif _is_flat(kind):
-            leaves, length = bytes(data) + bytes(-len(data) % CHUNK), len(data) // kind.element_cls().type_byte_length()
-        else:
-            return bytes(self.field(name).hash_tree_root())
-        tree = (
-            Tree(leaves, kind.contents_depth(), length) if issubclass(kind, List) else Tree(leaves, kind.tree_depth())
-        )
-        if name in ("validators", "balances"):
-            self._trees[name] = tree
-        return tree.root
 
     def _validator_leaves(self) -> bytes:
         if np.frombuffer(self._parts["validators"], np.uint8)[88 :: VALIDATOR.itemsize].max(initial=0) > 1:
