@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -59,8 +62,11 @@ class Devnet:
         self._folder = tempfile.TemporaryDirectory(prefix="floe-devnet-")
         command = [sys.executable, "-m", "floe.devnet.beacon_node", json.dumps(self.settings.as_dict()), self.folder]
         with (Path(self.folder) / "beacon.log").open("wb") as log:
-            # The process ends when its input does: it cannot outlive us, however we end.
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            # The process ends when its input does: it cannot outlive us, however we end. A key pressed in our terminal
+            # is for us alone.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
         try:
             ready = json.loads(self._first_line())
         except BaseException:
@@ -76,13 +82,18 @@ class Devnet:
         if self._process is not None:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
             try:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
             self._process.stdout.close()
+            if self._process.returncode < 0 and self.pids is not None:
+                # It was killed, and could not stop the execution process.
+                with suppress(ProcessLookupError):
+                    os.kill(self.pids[1], signal.SIGTERM)
             self._process = None
             if self.beacon_url:
                 self._beacon.close()
@@ -262,29 +273,36 @@ class Devnet:
 
     def beacon(self, path: str) -> Any:
         """GET JSON from the Beacon API. Raises RpcError (`code` is the status), or DevnetError when it has died."""
-        return self._http("GET", path, None)
+        return json.loads(self._http("GET", path, None))
+
+    def ssz(self, path: str) -> bytes:
+        """GET a block or a state (`/eth/v2/debug/beacon/states/head`) as SSZ. Raises as `beacon`."""
+        return self._http("GET", path, None, "application/octet-stream")
 
     def control(self, method: str, command: str, **arguments: Any) -> Any:
         """Call a control endpoint. Raises DevnetError with its message."""
         try:
-            return self._http(method, f"/floe/v1/{command}", arguments if method == "POST" else None)
+            return json.loads(self._http(method, f"/floe/v1/{command}", arguments if method == "POST" else None))
         except RpcError as error:
             raise DevnetError(str(error)) from None
 
     # --- internal ---
 
-    def _http(self, method: str, path: str, arguments: dict[str, Any] | None) -> Any:
+    def _http(self, method: str, path: str, arguments: dict[str, Any] | None, accept: str = "") -> bytes:
         if self._process is None:
             raise DevnetError("the devnet is not running: call start()")
         body = None if arguments is None else json.dumps(arguments).encode()
+        headers = {"Content-Type": "application/json", "Accept": accept or "application/json"}
         try:
-            status, text = self._beacon.request(method, path, body, {"Content-Type": "application/json"})
+            status, text = self._beacon.request(method, path, body, headers)
         except OSError as error:
             raise DevnetError(f"the devnet does not answer: {error}\n{self.log()}") from None
-        answer = json.loads(text) if text else {}
         if status >= 400:
-            raise RpcError(path, status, answer["message"])
-        return answer
+            message = str(json.loads(text)["message"])
+            if status in (500, 502):
+                raise DevnetError(f"{path}: {message}\n{self.log()}")
+            raise RpcError(path, status, message)
+        return text
 
     def _first_line(self) -> str:
         """Wait for the line by which the beacon process says that everything is up."""

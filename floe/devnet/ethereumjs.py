@@ -119,7 +119,7 @@ class EthereumJS:
 
     def build(self, attributes: Attributes) -> Payload:
         """Make a block on top of the head. Raises ExecutionError."""
-        answer = self._choose_head(self._head, _attributes(attributes))
+        answer = self._choose_head(self._head, attributes, _attributes(attributes))
         if answer["payloadId"] is None:
             raise ExecutionError(f"EthereumJS builds no block of time {attributes.timestamp}: {answer}")
         # Asked for the same block again, the client leaves the requests out.
@@ -134,7 +134,7 @@ class EthereumJS:
         requests = [_hex(request) for request in payload.requests]
         root = _hex(attributes.parent_beacon_root)
         _demand_valid(self._call("engine_newPayloadV4", _engine_payload(payload), [], root, requests))
-        self._choose_head(payload.block_hash, None)
+        self._choose_head(payload.block_hash, attributes, None)
         self._head = payload.block_hash
 
     def snapshot(self) -> str:
@@ -163,9 +163,13 @@ class EthereumJS:
         self._head, self._built = payload.block_hash, ("", payload)
         return payload
 
-    def _choose_head(self, block_hash: bytes, attributes: dict[str, Any] | None) -> Any:
-        state = {"headBlockHash": _hex(block_hash), "safeBlockHash": _ZERO, "finalizedBlockHash": _ZERO}
-        answer = self._call("engine_forkchoiceUpdatedV3", state, attributes)
+    def _choose_head(self, head: bytes, checkpoints: Attributes, build: dict[str, Any] | None) -> Any:
+        state = {
+            "headBlockHash": _hex(head),
+            "safeBlockHash": _hex(checkpoints.safe_block_hash),
+            "finalizedBlockHash": _hex(checkpoints.finalized_block_hash),
+        }
+        answer = self._call("engine_forkchoiceUpdatedV3", state, build)
         _demand_valid(answer["payloadStatus"])
         return answer
 

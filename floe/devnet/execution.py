@@ -42,6 +42,9 @@ class Attributes:
     parent_beacon_root: bytes
     """Root of the newest beacon block before this one, also when slots between them were missed (EIP-4788)."""
     withdrawals: tuple[Withdrawal, ...]
+    safe_block_hash: bytes = bytes(32)
+    """Execution block of the justified checkpoint; zero before there is one."""
+    finalized_block_hash: bytes = bytes(32)
 
 
 @dataclass(frozen=True)

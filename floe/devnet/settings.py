@@ -8,6 +8,9 @@ from typing import Literal
 MNEMONIC = "test test test test test test test test test test test junk"
 """Of the funded accounts: what anvil and Ape use for their test accounts as well."""
 
+STRANGER = "0x8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199"
+"""The last of the 20 accounts. The genesis validators, compounding, belong to it."""
+
 CONFIG = {
     "SHARD_COMMITTEE_PERIOD": 4,  # epochs a validator must be active before it may exit
     "MIN_VALIDATOR_WITHDRAWABILITY_DELAY": 4,  # epochs
@@ -26,7 +29,7 @@ class Settings:
     fork: Literal["fulu", "electra"] = "fulu"
     seconds_per_slot: int = 12
     validators: int = 16
-    """At genesis, 32 ETH each, with keys 0, 1, 2, ... of `seed` and withdrawal credentials of an address of nobody."""
+    """At genesis, 32 ETH each, with keys 0, 1, 2, ... of `seed`; they belong to STRANGER."""
     genesis_time: int = 1_700_000_000
     """Seconds since 1970. With `by_clock`, 0 means now."""
     by_clock: bool = False
@@ -43,8 +46,8 @@ class Settings:
     beacon_port: int = 0
     """0: a free one."""
     execution_port: int = 0
-    config: dict[str, int] = field(default_factory=lambda: dict(CONFIG))
-    """Overrides of the consensus configuration (names as in the specs)."""
+    config: dict[str, int] = field(default_factory=dict)
+    """Further overrides of the consensus configuration (names as in the specs), beside or instead of CONFIG."""
 
     def as_dict(self) -> dict[str, object]:
         """Return the fields as JSON can carry them."""
