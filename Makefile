@@ -6,14 +6,14 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12)
 VYPER = mamushi --line-length 120
-COMPILE_LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+COMPILE_LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without its bytecode files Python would compile all of Ape at every start.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: help doctor setup build test fuzz invariants mutants bench demo test-fork lint format check snapshot lock clean
+.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet test-fork lint format check snapshot lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,7 +21,7 @@ help: ## list the targets
 doctor: ## say what this machine lacks and how to get it
 	@bash scripts/doctor.sh
 
-setup: .venv/.stamp node_modules/.stamp ## install everything (the other targets do it by themselves)
+setup: .venv/.stamp .venv/specs/.stamp node_modules/.stamp ## install everything (the other targets do it by themselves)
 
 build: setup ## compile what has changed, or imports what has changed
 	@python -m floe.build
@@ -43,6 +43,9 @@ bench: setup ## measure gas, and compare it with the bars and the peers
 
 demo: setup ## watch ETH go in, rewards stream, a loss happen, exits being paid
 	ape run demo
+
+devnet: setup ## run a proof-of-stake chain of one's own until Ctrl-C (OPTIONS="--seconds-per-slot 2")
+	@ape floe devnet $(OPTIONS)
 
 test-fork: setup ## integration tests on a fork (of an RPC URL if one is set, else of a local node)
 	python -m tests.fork.run
@@ -67,7 +70,8 @@ snapshot: setup ## rewrite the committed ABIs and storage layouts
 	@python -m floe.snapshot write
 
 lock: .venv/.stamp ## pin all versions anew after a change of pyproject.toml or package.json
-	$(COMPILE_LOCK) pyproject.toml --output-file requirements.lock
+	$(COMPILE_LOCK) --extra dev pyproject.toml --output-file requirements.lock
+	$(COMPILE_LOCK) --no-deps --group devnet --output-file requirements.devnet.lock
 	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean: ## delete what was built (.venv/ and node_modules/ stay)
@@ -86,6 +90,16 @@ SYNC = uv pip sync --quiet --require-hashes --python .venv/bin/python requiremen
 	@$(SYNC) 2> .venv/uv.log || $(SYNC) --system-certs 2>> .venv/uv.log || { cat .venv/uv.log; echo "trying pip: minutes"; \
 		pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock; }
 	@uv pip install --quiet --offline --no-deps --no-build-isolation --python .venv/bin/python --editable .
+	@touch $@
+
+# The executable consensus specs, for the devnet's beacon process alone: in a folder that only it has on its path.
+SPECS = install --quiet --require-hashes --no-deps --target .venv/specs --requirement requirements.devnet.lock
+.venv/specs/.stamp: requirements.devnet.lock | .venv/.stamp
+	@echo "installing the consensus specs into .venv/specs/"
+	@rm -rf .venv/specs
+	@uv pip $(SPECS) --python .venv/bin/python 2> .venv/uv.log \
+		|| uv pip $(SPECS) --python .venv/bin/python --system-certs 2>> .venv/uv.log \
+		|| { cat .venv/uv.log; echo "trying pip"; pip --disable-pip-version-check $(SPECS); }
 	@touch $@
 
 # The links lead past npm's wrapper scripts, which would leave a node process beside every anvil.
