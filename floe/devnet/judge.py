@@ -4,9 +4,9 @@
     python -m floe.devnet.judge --execution anvil
 
 Each run drives a devnet through everything that can happen to a validator (deposits good and bad, both kinds of
-credentials, top-up, EIP-7002 and EIP-7251 requests, voluntary exit, slashing, missed slots, offline validators, a stop of
-finality), dumps configuration, genesis state and blocks into out/judge/ over the Beacon API, and lets judge.mjs verify
-signatures, proposers, rules and state roots. A real node's URL could stand in for the devnet's.
+credentials, top-up, EIP-7002 and EIP-7251 requests, voluntary exit, slashing, missed slots, validators offline, a
+stop of finality), dumps configuration, genesis state and blocks into out/judge/ over the Beacon API, and lets judge.mjs
+verify signatures, proposers, rules and state roots. A real node's URL could stand in for the devnet's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,10 +210,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--execution", choices=("anvil", "ethereumjs"), action="append", help="default: both")
     chosen = parser.parse_args(arguments).execution or ["anvil", "ethereumjs"]
     try:
-        return int(any([run(execution).difference is not None for execution in chosen]))
+        verdicts = [run(execution) for execution in chosen]
     except (JudgeError, DevnetError) as error:
         print(f"judge: {error}", file=sys.stderr)
         return 1
+    return int(any(verdict.difference is not None for verdict in verdicts))
 
 
 def _get(connection: Connection, path: str, kind: str = "application/octet-stream", missing: bool = False) -> bytes:
