@@ -25,6 +25,7 @@ from eth_abi.abi import encode
 from eth_utils.address import is_address, is_checksum_address
 from eth_utils.crypto import keccak
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic_core import from_json
 from remerkleable.basic import uint64
 from remerkleable.byte_arrays import Bytes4, Bytes32, Bytes48, Bytes96
 from remerkleable.complex import Container
@@ -42,7 +43,7 @@ CLI_VERSION = "2.7.0"
 
 PREDEPOSIT = "predeposit(uint256,bytes,bytes)"
 """Of the validator registry."""
-MOST_PREDEPOSITS = 128
+MOST_PREDEPOSITS = 100
 """In one call of it."""
 
 Lookup = Callable[[Sequence[bytes]], Mapping[bytes, str]]
@@ -198,10 +199,12 @@ def write(file: Path, deposits: Iterable[DepositData], network: Network) -> None
 def read(file: Path) -> list[Any]:
     """Return the list in a deposit file; its entries are for `check`. Raises DepositError."""
     try:
-        content = json.loads(file.read_bytes(), object_pairs_hook=_once_each)
+        raw = file.read_bytes()
+        from_json(raw)  # bounds the depth; the other parser does not where Ape has raised Python's recursion limit
+        content = json.loads(raw, object_pairs_hook=_once_each)
     except OSError as error:
         raise DepositError(f"{file}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DepositError(f"{file}: not JSON: {error}") from None
     if not isinstance(content, list) or not content:
         raise DepositError(f"{file}: not a list of deposits")
