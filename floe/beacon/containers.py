@@ -89,7 +89,7 @@ class Fork(Container):
 
 
 class Checkpoint(Container):
-    """An epoch and the root of its first block."""
+    """An epoch and the root of the last block before or at its start."""
 
     epoch: uint64
     root: Bytes32
@@ -279,22 +279,24 @@ def fork_table(spec: Mapping[str, Any]) -> list[ForkRow]:
     return [rows[first_slot] for first_slot in sorted(rows)]
 
 
-def header_from_json(fields: Mapping[str, Any]) -> BeaconBlockHeader:
-    """Return the header that the Beacon API describes: decimal strings and hexadecimal roots."""
+def from_json(kind: Any, value: Any) -> Any:
+    """Return the container of type `kind` that the Beacon API describes: decimal strings, hexadecimal bytes.
+
+    Raises `ContainerError` unless exactly its fields are there and fit.
+    """
     try:
-        slot, proposer_index = int(fields["slot"]), int(fields["proposer_index"])
-        roots = {name: Bytes32(bytes.fromhex(fields[name].removeprefix("0x"))) for name in _HEADER_ROOTS}
-        return BeaconBlockHeader(slot=slot, proposer_index=proposer_index, **roots)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ContainerError(f"not the header of a block: {error!r}") from error
+        if value.keys() != kind.fields().keys():
+            raise ContainerError(f"{kind.__name__} has the fields {', '.join(kind.fields())}")
+        return kind.from_obj(value)
+    except ContainerError:
+        raise
+    except Exception as error:  # the library raises many kinds
+        raise ContainerError(f"not a {kind.__name__}: {error}") from error
 
 
 def header_root(header: BeaconBlockHeader) -> bytes:
     """Return the block root: what a contract reads through EIP-4788."""
     return bytes(header.hash_tree_root())
-
-
-_HEADER_ROOTS = ("parent_root", "state_root", "body_root")
 
 
 def _container(name: str, fields: Mapping[str, Any]) -> Any:

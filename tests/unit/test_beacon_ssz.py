@@ -31,8 +31,8 @@ from floe.beacon.containers import (
     Validator,
     beacon_state,
     fork_table,
+    from_json,
     gindices,
-    header_from_json,
     header_root,
     preset_of,
 )
@@ -192,16 +192,38 @@ def test_beacon_state__unknown_fork__says_what_is_known() -> None:
         BeaconStateView(b"", "gloas", MAINNET)
 
 
-def test_header__not_a_header__one_clear_line() -> None:
-    for wrong in ({"slot": "1"}, {"slot": "x"}, None, {"slot": "1", "proposer_index": "2", "parent_root": 3}):
-        with pytest.raises(ContainerError, match="not the header of a block"):
-            header_from_json(wrong)  # type: ignore[arg-type]
+HEADER_JSON = {
+    "slot": "5",
+    "proposer_index": "2",
+    "parent_root": "0x" + "01" * 32,
+    "state_root": "0x" + "02" * 32,
+    "body_root": "0x" + "03" * 32,
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (None, "not a BeaconBlockHeader"),
+        ({"slot": "1"}, "BeaconBlockHeader has the fields slot, proposer_index, parent_root, state_root, body_root"),
+        (HEADER_JSON | {"more": "1"}, "BeaconBlockHeader has the fields"),
+        (HEADER_JSON | {"slot": "x"}, "not a BeaconBlockHeader"),
+        (HEADER_JSON | {"slot": "-1"}, "not a BeaconBlockHeader"),
+        (HEADER_JSON | {"slot": str(2**64)}, "not a BeaconBlockHeader"),
+        (HEADER_JSON | {"state_root": "0x" + "02" * 31}, "not a BeaconBlockHeader"),
+        (HEADER_JSON | {"state_root": 3}, "not a BeaconBlockHeader"),
+    ],
+)
+def test_from_json__not_the_container__one_clear_line(wrong: Any, message: str) -> None:
+    assert from_json(BeaconBlockHeader, HEADER_JSON).slot == 5
+    with pytest.raises(ContainerError, match=message):
+        from_json(BeaconBlockHeader, wrong)
 
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_header__recorded__root_holds_its_fields(data_folder: Path, name: str) -> None:
     recorded = json.loads((data_folder / "beacon" / name).read_text())
-    header = header_from_json(recorded)
+    header = from_json(BeaconBlockHeader, recorded)
     assert header.to_obj() == {
         key: int(value) if key in ("slot", "proposer_index") else value for key, value in recorded.items()
     }
