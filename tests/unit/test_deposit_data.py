@@ -696,7 +696,7 @@ def test_calldata__function_and_most_keys__as_in_the_registrys_interface():
     declared = re.search(r"def predeposit\(\w+: (\w+), \w+: Bytes\[([\d_]+)\], \w+: Bytes\[([\d_]+)\]\):", text)
     assert declared
     most = deposit.MOST_PREDEPOSITS
-    assert deposit.PREDEPOSIT == f"predeposit({declared[1]},bytes,bytes)"
+    assert f"predeposit({declared[1]},bytes,bytes)" == deposit.PREDEPOSIT
     assert [int(length) for length in declared.groups()[1:]] == [48 * most, 96 * most]
 
 
