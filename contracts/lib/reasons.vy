@@ -78,6 +78,48 @@ PAUSE_COOLDOWN: constant(String[32]) = "pause: key on cooldown"
 
 # ---- vaults -------------------------------------------------------------------------------------
 VAULT_SHORT: constant(String[32]) = "vault: balance too low"
+NOT_REGISTRY: constant(String[32]) = "caller: not the registry"
+NOT_ADMIN: constant(String[32]) = "caller: not the admin"
+NO_SYSTEM_CONTRACT: constant(String[32]) = "request: no system contract"
+FEE_UNREADABLE: constant(String[32]) = "request: fee not readable"
+FEE_LIMIT: constant(String[32]) = "request: fee over the limit"
+REQUEST_REFUSED: constant(String[32]) = "request: refused"
+
+# ---- proofs -------------------------------------------------------------------------------------
+PROOF_LENGTH: constant(String[32]) = "proof: wrong length"
+PROOF_ORDER: constant(String[32]) = "proof: not in order"
+PROOF_INDEX: constant(String[32]) = "proof: index too high"
+PROOF_ROOT: constant(String[32]) = "proof: wrong root"
+PROOF_OLD: constant(String[32]) = "proof: too old"
+NO_BLOCK_ROOT: constant(String[32]) = "block root: not known"
+NO_FORK: constant(String[32]) = "fork: none for this slot"
+FORKS_FULL: constant(String[32]) = "fork: too many"
+FORK_ORDER: constant(String[32]) = "fork: not after the last"
+
+# ---- operators ----------------------------------------------------------------------------------
+NO_OPERATOR: constant(String[32]) = "operator: does not exist"
+OPERATOR_FULL: constant(String[32]) = "operator: too many"
+OPERATOR_NUMBER: constant(String[32]) = "operator: number too large"
+NOT_MANAGER: constant(String[32]) = "caller: not the manager"
+BOND_SHORT: constant(String[32]) = "bond: too low"
+BOND_GWEI: constant(String[32]) = "bond: not whole Gwei"
+
+# ---- validators ---------------------------------------------------------------------------------
+KEYS_LENGTH: constant(String[32]) = "keys: wrong length"
+KEY_KNOWN: constant(String[32]) = "validator: known already"
+VALIDATOR_LIMIT: constant(String[32]) = "operator: over its limit"
+VALIDATOR_STATE: constant(String[32]) = "validator: not in this state"
+WRONG_KEY: constant(String[32]) = "validator: another key"
+NOT_WITHDRAWN: constant(String[32]) = "validator: not withdrawn"
+STAKE_BOUNDS: constant(String[32]) = "stake: not 32 to 2048 ETH"
+TOP_UP_SMALL: constant(String[32]) = "top-up: below 1 ETH"
+OVER_QUOTA: constant(String[32]) = "operator: over its quota"
+NO_DEPOSIT_CONTRACT: constant(String[32]) = "deposit contract: no code"
+PULL_AMOUNT: constant(String[32]) = "withdrawal: too much"
+NOT_OVERDUE: constant(String[32]) = "exits: not overdue"
+EXITS_RECORDED: constant(String[32]) = "exits: recorded already"
+NOT_ABOVE_QUOTA: constant(String[32]) = "operator: not above its quota"
+SAME_VALIDATOR: constant(String[32]) = "consolidation: same validator"
 
 
 @internal

@@ -286,8 +286,8 @@ def send_to_validators(amount: uint256):
 @external
 def raise_pending_loss(gwei_: uint256):
     """
-    @notice A slashing was proven: count `gwei_` Gwei of what is outside as lost, at once, until a report whose reference
-            slot comes later knows better. Registry only.
+    @notice A slashing was proven: count `gwei_` Gwei of what is outside as lost, at once, until a report whose
+            reference slot comes later knows better. Registry only.
     @dev Reverts: "access_control: account is missing role".
     """
     access_control._check_role(REGISTRY_ROLE, msg.sender)
