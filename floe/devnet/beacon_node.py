@@ -42,7 +42,10 @@ def main(arguments: list[str]) -> int:
             over.set()
 
         api = Api(chain, side.url, stop)
-        server = Server(api, settings.beacon_port)
+        try:
+            server = Server(api, settings.beacon_port)
+        except OSError as error:
+            raise ChainError(f"port {settings.beacon_port} of 127.0.0.1: {error.strerror}") from None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         threading.Thread(target=_until_input_ends, args=(over,), daemon=True).start()
         if settings.by_clock:

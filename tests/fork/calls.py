@@ -9,11 +9,9 @@ import ape
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
-from tests.fork.upstream import DEPOSIT_CONTRACT
+from floe.devnet.system_contracts import DEPOSIT_CONTRACT
 
 ETHER = 10**18
-SYSTEM = "0xffffFFFfFFffffffffffffffFfFFFfffFFFfFFfE"
-"""Calls the system contracts once in every block."""
 
 
 def call(to: str, data: bytes = b"", sender: str | None = None) -> bytes:

@@ -14,7 +14,8 @@ from contextlib import nullcontext
 from web3 import HTTPProvider, Web3
 
 from floe.build import ROOT
-from tests.fork.upstream import CHAIN_ID, HOODI, local_node
+from floe.devnet.system_contracts import HOODI
+from tests.fork.upstream import CHAIN_ID, local_node
 
 VARIABLE = "WEB3_PROVIDER_URI"
 """Ape's own name for the node to use: the fork's upstream is found through it."""

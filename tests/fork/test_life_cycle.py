@@ -9,6 +9,7 @@ import pytest
 from eth_account import Account
 
 from floe.deploy.plan import TOKEN_NAMES, domain_separator
+from floe.devnet.system_contracts import DEPOSIT_CONTRACT
 from tests.fork.calls import (
     ETHER,
     PUBKEY,
@@ -19,7 +20,6 @@ from tests.fork.calls import (
     deposit_data_root,
     send,
 )
-from tests.fork.upstream import DEPOSIT_CONTRACT
 
 DAY = 86_400
 

@@ -7,11 +7,20 @@ import pytest
 from eth_abi.abi import decode
 from web3.exceptions import ContractLogicError
 
+from floe.devnet.system_contracts import (
+    BEACON_ROOTS,
+    BEACON_ROOTS_LENGTH,
+    BLOCK_HASHES,
+    CONSOLIDATION_REQUESTS,
+    CONTRACTS,
+    DEPOSIT_CONTRACT,
+    SYSTEM,
+    WITHDRAWAL_REQUESTS,
+)
 from tests.fork.calls import (
     ETHER,
     PUBKEY,
     SIGNATURE,
-    SYSTEM,
     call,
     credentials_of,
     deposit_call,
@@ -20,15 +29,6 @@ from tests.fork.calls import (
     selector,
     send,
     word,
-)
-from tests.fork.upstream import (
-    BEACON_ROOTS,
-    BEACON_ROOTS_LENGTH,
-    BLOCK_HASHES,
-    CONSOLIDATION_REQUESTS,
-    CONTRACTS,
-    DEPOSIT_CONTRACT,
-    WITHDRAWAL_REQUESTS,
 )
 
 # --- the deposit contract ---

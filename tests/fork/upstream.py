@@ -1,12 +1,11 @@
 """A local node to fork when no RPC URL is given: mainnet's chain id, and the contracts that Floe stands on.
 
-The bytecode is the real one, of the deposit contract and of EIP-4788, 2935, 7002 and 7251. It is read at run time out
-of the Hoodi genesis in the npm package `@ethereumjs/genesis`, and placed at the addresses that it has on every chain.
+The bytecode is the real one, of the deposit contract and of EIP-4788, 2935, 7002 and 7251, at the addresses that it has
+on every chain.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import time
@@ -17,22 +16,15 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
-from floe.build import ROOT
+from floe.devnet.system_contracts import (
+    BEACON_ROOTS,
+    BEACON_ROOTS_LENGTH,
+    CONSOLIDATION_REQUESTS,
+    WITHDRAWAL_REQUESTS,
+    genesis_accounts,
+)
 
 CHAIN_ID = 1
-HOODI = 560048
-
-DEPOSIT_CONTRACT = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
-BEACON_ROOTS = "0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02"
-BLOCK_HASHES = "0x0000F90827F1C53a10cb7A02335B175320002935"
-WITHDRAWAL_REQUESTS = "0x00000961Ef480Eb55e80D19ad83579A64c007002"
-CONSOLIDATION_REQUESTS = "0x0000BBdDc7CE488642fb579F8B00f3a590007251"
-CONTRACTS = (DEPOSIT_CONTRACT, BEACON_ROOTS, BLOCK_HASHES, WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS)
-
-BEACON_ROOTS_LENGTH = 8191
-"""Entries of the ring of EIP-4788: timestamps in the slots below this, roots as many slots higher."""
-
-READ_GENESIS = f"import('@ethereumjs/genesis').then(m => console.log(JSON.stringify(m.getGenesis({HOODI}))))"
 
 
 @contextmanager
@@ -50,15 +42,12 @@ def local_node() -> Iterator[str]:
 
 
 def _prepare(web3: Web3) -> None:
-    state = json.loads(subprocess.run(["node", "-e", READ_GENESIS], cwd=ROOT, check=True, capture_output=True).stdout)
-    for address in CONTRACTS:
-        # An account is a balance, or [balance, code, storage, nonce].
-        balance, code, storage, nonce = state[address.lower()]
-        _request(web3, "anvil_setCode", address, code)
-        _request(web3, "anvil_setBalance", address, balance)
-        _request(web3, "anvil_setNonce", address, nonce)
-        for slot, value in storage:
-            _request(web3, "anvil_setStorageAt", address, slot, value)
+    for account in genesis_accounts():
+        _request(web3, "anvil_setCode", account.address, account.code)
+        _request(web3, "anvil_setBalance", account.address, account.balance)
+        _request(web3, "anvil_setNonce", account.address, account.nonce)
+        for key, value in account.storage:
+            _request(web3, "anvil_setStorageAt", account.address, key, value)
     # Until the fork that brings them, an "excess" of 2**256 - 1 inhibits the two request queues; its first block ends
     # that with a call that every block makes from then on. This node makes no such calls.
     for address in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS):
