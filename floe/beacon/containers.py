@@ -264,18 +264,18 @@ def gindices(fork: str, preset: Preset) -> tuple[int, int]:
 def fork_table(spec: Mapping[str, Any]) -> list[ForkRow]:
     """Return the forks that a chain's configuration (Beacon API, config/spec) schedules, oldest first.
 
-    Of forks at the same slot only the last is there. Forks without containers here are not.
+    Of forks at the same slot only the last is there. Not there are forks whose epoch is unset or that the node does not
+    know, and forks without containers here. Raises `ContainerError` if none is left.
     """
     preset = preset_of(spec)
     rows: dict[int, ForkRow] = {}
     for fork in FORKS:
-        key = f"{fork.upper()}_FORK_EPOCH"
-        if key not in spec:
-            raise ContainerError(f"the chain's configuration lacks {key}")
-        epoch = int(spec[key])
+        epoch = int(spec.get(f"{fork.upper()}_FORK_EPOCH", FAR_FUTURE_EPOCH))
         if epoch != FAR_FUTURE_EPOCH:
             first_slot = epoch * preset.slots_per_epoch
             rows[first_slot] = ForkRow(fork, first_slot, *gindices(fork, preset))
+    if not rows:
+        raise ContainerError(f"the chain's configuration schedules none of {', '.join(FORKS)}")
     return [rows[first_slot] for first_slot in sorted(rows)]
 
 

@@ -177,9 +177,14 @@ def test_fork_table__forks_at_one_slot_and_never__last_of_the_slot_only() -> Non
     ]
 
 
-def test_fork_table__configuration_lacks_a_fork__says_which() -> None:
-    with pytest.raises(ContainerError, match="lacks FULU_FORK_EPOCH"):
-        fork_table({key: value for key, value in MAINNET_SPEC.items() if key != "FULU_FORK_EPOCH"})
+def test_fork_table__node_does_not_know_a_fork__is_without_it() -> None:
+    spec = {key: value for key, value in MAINNET_SPEC.items() if key != "FULU_FORK_EPOCH"}
+    assert fork_table(spec) == fork_table(MAINNET_SPEC)[:2]
+
+
+def test_fork_table__no_fork_scheduled__says_so() -> None:
+    with pytest.raises(ContainerError, match="schedules none of deneb, electra, fulu"):
+        fork_table({"PRESET_BASE": "mainnet", "FULU_FORK_EPOCH": str(FAR_FUTURE_EPOCH)})
 
 
 def test_preset__unknown_name__says_what_is_known() -> None:
