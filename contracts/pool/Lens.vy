@@ -29,6 +29,7 @@ struct Protocol:
     outside: uint256  # assets with validators or on their way
     buffer: uint256  # assets in the pool
     pending_loss: uint256
+    raised_gwei: uint256  # by which the registry ever raised it
     deficit: uint256
     waiting: uint256  # shares in the queue that are not paid yet
     eligible: uint256  # those that `fulfil` may pay now
@@ -144,6 +145,7 @@ def protocol() -> Protocol:
         outside=words._low(state[2]),
         buffer=buffer,
         pending_loss=pending_loss,
+        raised_gwei=state[5] >> 192,
         deficit=words._low(state[3]),
         waiting=waiting,
         eligible=words._high(state[4]),
