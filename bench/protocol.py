@@ -135,8 +135,9 @@ class Protocol:
             donated + gifts,
             self.tail() if tail is None else tail,
             pending_loss,
+            flows >> 192,
         )
-        signature = "report((uint256,uint256,uint256,uint256,uint256,uint256))"
+        signature = "report((uint256,uint256,uint256,uint256,uint256,uint256,uint256))"
         return self.pool.transaction(self.deployer, signature, report)
 
     def day(self, tail: int | None = None, gain: int | None = None, pending_loss: int = 0) -> int:

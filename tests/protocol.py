@@ -66,6 +66,7 @@ class Report(NamedTuple):
     donated_at_ref: int
     queue_tail_at_ref: int
     pending_loss: int
+    raised_at_ref: int
 
 
 PARAMETERS = Parameters(
@@ -132,6 +133,11 @@ class Protocol:
         self.registry.stake(self.pool, amount)
         return int(amount)
 
+    def raise_pending_loss(self, gwei: int) -> int:
+        """Let the registry say that `gwei` Gwei more are lost. Returns the wei that the pool counts."""
+        self.registry.raise_pending_loss(self.pool, gwei)
+        return int(self.evm.events(self.pool, "PendingLossRaised")[0].fields["amount"])
+
     def report(
         self,
         gain: int = 0,
@@ -167,7 +173,7 @@ class Protocol:
     ) -> Report:
         """Build the report that `report` sends."""
         state = self.pool.state()
-        deposited, swept = state[5] & U96, state[5] >> 96
+        deposited, swept, raised = state[5] & U96, state[5] >> 96 & U96, state[5] >> 192
         honest = Report(
             cl=self.pool.outside() + gain - withdrawn,
             deposited_at_ref=deposited,
@@ -175,6 +181,7 @@ class Protocol:
             donated_at_ref=state[7] + donated,
             queue_tail_at_ref=self.queue.tail() if tail is None else tail,
             pending_loss=pending_loss,
+            raised_at_ref=raised,
         )
         return honest._replace(**fields)
 

@@ -3,7 +3,8 @@
 """
 @title Mock registry
 @license GNU Affero General Public License v3.0 only
-@notice Stands in for the validator registry: takes ETH from the pool and sends it to `BEACON`, where it stays.
+@notice Stands in for the validator registry: takes ETH from the pool and sends it to `BEACON`, where it stays; and
+        knows of a slashing when it is told.
 """
 from interfaces import IFloePool
 
@@ -29,3 +30,11 @@ def stake(pool: IFloePool, amount: uint256):
     """
     extcall pool.send_to_validators(amount)
     raw_call(BEACON, b"", value=amount)
+
+
+@external
+def raise_pending_loss(pool: IFloePool, gwei_: uint256):
+    """
+    @notice Let the pool count `gwei_` Gwei of what is outside as lost.
+    """
+    extcall pool.raise_pending_loss(gwei_)

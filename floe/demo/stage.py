@@ -234,7 +234,7 @@ class Stage:
     def swept(self) -> tuple[int, int]:
         """Wei that reports have moved from the withdrawal vault to the pool: withdrawals, and gifts."""
         state = self.pool.state()
-        return state[5] >> 96, state[7]
+        return state[5] >> 96 & 2**96 - 1, state[7]
 
     # --- the clock ---
 
@@ -301,6 +301,7 @@ class Stage:
             received - self.beacon.withdrawn,
             self.queue.tail(),
             self.expected_loss,
+            self.pool.state()[5] >> 192,
         )
 
     def _fulfil(self) -> list[str]:

@@ -24,6 +24,7 @@ YEAR = 365 * DAY
 UNLIMITED = 2**256 - 1
 """The largest word: as an allowance it is never lowered, as a limit it limits nothing."""
 
+U64 = 2**64 - 1
 U80 = 2**80 - 1
 U95 = 2**95 - 1
 U96 = 2**96 - 1

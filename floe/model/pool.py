@@ -54,7 +54,7 @@ ROUNDS = 16
 
 
 class Report(NamedTuple):
-    """What the oracle says about a reference slot. Wei, but for the tail."""
+    """What the oracle says about a reference slot. Wei, but for the tail and the last."""
 
     cl: int
     """Balances of our validators and pending deposits for our keys."""
@@ -68,6 +68,8 @@ class Report(NamedTuple):
     """Shares ever queued by then."""
     pending_loss: int
     """Known to be lost and still inside `cl`."""
+    raised_at_ref: int
+    """Gwei by which `raise_pending_loss` had ever raised it by then."""
 
 
 @dataclass(slots=True)
@@ -113,6 +115,8 @@ class Pool:
     """Ever sent to validators."""
     withdrawn: int = 0
     """Ever swept of what validators paid back."""
+    raised_gwei: int = 0
+    """By how much the registry ever raised the pending loss: below 2^64, which is 150 times all ETH."""
     donated: int = 0
     """Ever swept of what others gave to the withdrawal vault."""
     deposit_paused_until: int = 0
@@ -162,8 +166,8 @@ class Pool:
         return self.assets * self.parameters.target_bps // BPS
 
     def stakeable(self) -> int:
-        """Most that may go to validators now."""
-        return max(self.free() - self.target(), 0)
+        """Most that may go to validators now: nothing while deposits are paused."""
+        return 0 if self.chain.now < self.deposit_paused_until else max(self.free() - self.target(), 0)
 
     def lossy(self) -> bool:
         """Nobody should buy into a known loss of more than 1 % of A unawares."""
@@ -519,6 +523,17 @@ class Pool:
         self.deposited += amount
         self._pay(sender, amount)
 
+    def raise_pending_loss(self, sender: Address, gwei: int) -> None:
+        """Let the registry, which has seen a slashing proven, count `gwei` Gwei more of O as lost; at most all of it.
+
+        It holds until a report whose reference slot comes later says how much it is.
+        """
+        self._enter()
+        self.roles.check(REGISTRY_ROLE, sender)
+        raised = min(gwei, (self.outside - self.pending_loss) // GWEI)
+        self.pending_loss += raised * GWEI
+        self.raised_gwei += raised
+
     def receive_from_vault(self, sender: Address) -> None:
         """Take what a report sweeps; refuse everybody else."""
         if sender not in (self.withdrawal_vault.address, self.execution_vault.address):
@@ -530,6 +545,8 @@ class Pool:
         self.roles.check(ORACLE_ROLE, sender)
         if r.deposited_at_ref > self.deposited:
             raise Revert("report: deposits ahead of pool")
+        if r.raised_at_ref > self.raised_gwei:
+            raise Revert("report: raises ahead of pool")
         now = self.chain.now
         locked = self.locked()
         value = self.assets - locked
@@ -545,6 +562,8 @@ class Pool:
         # While a loss is pending, what validators brought goes against it first: the part of those who left is out of
         # O already, and is neither a gain nor pending again for those who stay.
         covered = min(max(result, 0), r.pending_loss)
+        # What was raised after the reference slot is not known to this report, and stays.
+        pending_loss = word(r.pending_loss - covered + (self.raised_gwei - r.raised_at_ref) * GWEI)
 
         # 3: of a gain, only what the rise limit leaves room for; a loss makes room. ETH that came back and is not
         # recognised yet stays in the vault: O covers all that is swept.
@@ -578,7 +597,6 @@ class Pool:
         if assets > U96 or shares > U96 or deficit > U96:
             raise Revert("pool: total over 96 bits")
 
-        # 7. Only what is outside can still be lost.
         if self.queue.entered:
             raise Revert(LOCKED)
         filled = self.queue.filled()
@@ -598,7 +616,8 @@ class Pool:
         self.shares, self.assets, self.outside, self.deficit = shares, assets, outside, deficit
         if fee_shares:
             self.balances[self.fee_recipient] = self.balances.get(self.fee_recipient, 0) + fee_shares
-        self.pending_loss = min(r.pending_loss - covered, outside)
+        # 7. Only what is outside can still be lost.
+        self.pending_loss = min(pending_loss, outside)
         self.eligible = max(self.eligible, r.queue_tail_at_ref - filled)
         self.instant_allowance = min(assets * self.parameters.allowance_bps // BPS, U80)
         self.report_at = now
@@ -668,7 +687,7 @@ class Pool:
             self.outside | self.pending_loss << 96 | self.fulfil_paused_until << 192,
             self.deficit | self.report_at << 96 | self.instant_allowance << 136 | self.instant_paused_until << 216,
             self.waiting | self.eligible << 96 | self.stale_at << 192,
-            self.deposited | self.withdrawn << 96,
+            self.deposited | self.withdrawn << 96 | self.raised_gwei << 192,
             self.parameters.packed,
             self.donated,
         )

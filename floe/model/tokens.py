@@ -98,9 +98,3 @@ class Roles:
         """Take a role."""
         self.check(ADMIN_ROLE, sender)
         self.members.discard((role, account))
-
-    def renounce(self, sender: Address, role: str, account: Address) -> None:
-        """Give up one's own role."""
-        if account != sender:
-            raise Revert("access_control: can only renounce roles for itself")
-        self.members.discard((role, account))

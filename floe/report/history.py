@@ -262,6 +262,9 @@ class Books:
     def _pool_senttovalidators(self, event: Event) -> None:
         self.outside += event.arguments["amount"]
 
+    def _pool_pendinglossraised(self, event: Event) -> None:
+        self.pending_loss += event.arguments["amount"]
+
     def _pool_parametersset(self, event: Event) -> None:
         self.period = event.arguments["parameters"]["period"]
 

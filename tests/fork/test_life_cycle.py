@@ -51,7 +51,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     earned, credited = 10**15, 10**14
     chain.set_balance(vault.address, credited)
     tail = queue.tail()
-    pool.report((ETHER + earned - credited, ETHER, credited, 0, tail, 0), sender=oracle)
+    pool.report((ETHER + earned - credited, ETHER, credited, 0, tail, 0, 0), sender=oracle)
     assert vault.balance == 0
     assert pool.locked() == earned * 9 // 10
     later(2 * DAY)
@@ -62,7 +62,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     shares = 30 * ETHER
     worth = pool.convertToAssets(shares)
     ticket = queue.request(shares, staker, sender=staker).events.filter(queue.Requested)[0].ticket
-    pool.report((ETHER + earned - credited, ETHER, credited, 0, queue.tail(), 0), sender=oracle)
+    pool.report((ETHER + earned - credited, ETHER, credited, 0, queue.tail(), 0, 0), sender=oracle)
     pool.fulfil(sender=outsider)
     before = staker.balance
     paid = queue.claim(ticket, sender=outsider).events.filter(queue.Claimed)[0].ether_

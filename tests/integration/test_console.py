@@ -95,7 +95,7 @@ def test_console__stake_request_claim__what_the_helpers_say(names, actors, capsy
     printed = capsys.readouterr().out
     assert "Open exits of everybody" in printed
     assert "2.5000" in printed
-    pool.report((0, 0, 0, 0, names["queue"].tail(), 0), sender=actors["oracle"])
+    pool.report((0, 0, 0, 0, names["queue"].tail(), 0, 0), sender=actors["oracle"])
     pool.fulfil(sender=actors["outsider"])
     before = me.balance
     assert names["claim"](ticket, sender=actors["outsider"]) == "2.500000"

@@ -67,7 +67,7 @@ def delegated(actors, implementation):
 def fulfil(contracts: dict[str, Any], actors: dict[str, Any]) -> None:
     """Make all exits eligible and pay them."""
     pool, queue = contracts["FloePool"], contracts["WithdrawalQueue"]
-    pool.report((0, 0, 0, 0, queue.tail(), 0), sender=actors["oracle"])
+    pool.report((0, 0, 0, 0, queue.tail(), 0, 0), sender=actors["oracle"])
     pool.fulfil(sender=actors["deployer"])
 
 

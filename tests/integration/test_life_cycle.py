@@ -40,9 +40,10 @@ def later(seconds: int) -> None:
 def report(contracts: dict[str, Any], oracle: Any, *, gain: int = 0, pending_loss: int = 0) -> Any:
     """Send an honest report; returns its receipt."""
     pool = contracts["FloePool"]
-    deposited = pool.state()[5] & 2**96 - 1
+    flows = pool.state()[5]
+    deposited, raised = flows & 2**96 - 1, flows >> 192
     tail = contracts["WithdrawalQueue"].tail()
-    return pool.report((pool.outside() + gain, deposited, 0, 0, tail, pending_loss), sender=oracle)
+    return pool.report((pool.outside() + gain, deposited, 0, 0, tail, pending_loss, raised), sender=oracle)
 
 
 def test_life_cycle__a_gain_a_loss_and_every_way_out__adds_up(contracts, actors, pool, queue):

@@ -11,10 +11,10 @@ ACCESS_CONTROL = "7965db0b"
 
 
 @pytest.mark.parametrize("interface", ["01ffc9a7", ACCESS_CONTROL])
-def test_supports_interface__pool_timelock_and_pauser__have_roles(evm: Evm, protocol: Protocol, interface: str):
+def test_supports_interface__timelock_and_pauser__have_roles(evm: Evm, protocol: Protocol, interface: str):
     timelock = evm.deploy("Timelock", 21 * 86_400, [STAKER], [STAKER])
     pauser = evm.deploy("Pauser", protocol.pool, protocol.admin, [], [])
-    for contract in (protocol.pool, timelock, pauser):
+    for contract in (timelock, pauser):
         assert contract.supportsInterface(bytes.fromhex(interface)) is True
         assert contract.supportsInterface(bytes.fromhex("ffffffff")) is False
         assert contract.supportsInterface(bytes(4)) is False

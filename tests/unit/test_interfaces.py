@@ -64,19 +64,18 @@ ERC721 = """
     safeTransferFrom(address,address,uint256) - nonpayable
     safeTransferFrom(address,address,uint256,bytes) - nonpayable
 """
-ACCESS_CONTROL = """
+# Contracts hold the pool's roles, and the timelock gives and takes them: none is renounced.
+ROLES = """
     DEFAULT_ADMIN_ROLE() bytes32 view
     hasRole(bytes32,address) bool view
-    getRoleAdmin(bytes32) bytes32 view
     grantRole(bytes32,address) - nonpayable
     revokeRole(bytes32,address) - nonpayable
-    renounceRole(bytes32,address) - nonpayable
 """
 POOL_ROLES = "ORACLE_ROLE() bytes32 view\nREGISTRY_ROLE() bytes32 view\nPAUSER_ROLE() bytes32 view"
 
 # Contract, its interface, and what comes on top of it.
 CASES = [
-    ("FloePool", "IFloePool", [ERC20, ERC2612, ERC5267, ERC7535, ERC165, ACCESS_CONTROL, POOL_ROLES]),
+    ("FloePool", "IFloePool", [ERC20, ERC2612, ERC5267, ERC7535, ROLES, POOL_ROLES]),
     ("WithdrawalQueue", "IWithdrawalQueue", [ERC721, ERC165]),
     ("RebasingToken", "IRebasingToken", [ERC20, ERC2612, ERC5267]),
     ("WithdrawalVault", "IEtherVault", []),

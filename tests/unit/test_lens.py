@@ -45,6 +45,7 @@ def test_protocol__busy__agrees_with_every_view(busy: Protocol):
     assert seen.outside + seen.buffer == seen.assets
     assert (seen.pending_loss, seen.deficit) == (pool.pending_loss(), pool.deficit())
     assert seen.deficit > 0
+    assert seen.raised_gwei == 0
     assert (seen.waiting, seen.eligible) == (pool.balanceOf(queue), pool.eligible())
     assert seen.needed == -(-seen.waiting * value // supply)
     assert seen.target == seen.assets * PARAMETERS.target_bps // 10_000
@@ -105,6 +106,16 @@ def test_protocol__closed__says_why(evm: Evm, protocol: Protocol):
     assert seen.deposit_room == seen.instant_limit == 0
     assert seen.pending_loss == 20 * ETHER
     assert seen.exit_rate < seen.entry_rate
+
+
+def test_protocol__pending_loss_raised__is_shown_with_its_counter(protocol: Protocol):
+    protocol.report(pending_loss=ETHER)
+    protocol.raise_pending_loss(7 * 10**9 + 1)
+    seen = protocol.lens.protocol()
+    assert (seen.pending_loss, seen.raised_gwei) == (8 * ETHER + 10**9, 7 * 10**9 + 1)
+    protocol.report()
+    seen = protocol.lens.protocol()
+    assert (seen.pending_loss, seen.raised_gwei) == (0, 7 * 10**9 + 1)
 
 
 def test_tickets__of_every_kind__are_described(busy: Protocol):

@@ -43,8 +43,8 @@ def protocol(shares: int, assets: int, **state: int) -> Protocol:
 
 def report_of(p: Protocol, gain: int = 0, pending_loss: int = 0, **fields: int) -> Report:
     pool = p.pool
-    honest = Report(pool.outside + gain, pool.deposited, pool.withdrawn, pool.donated, p.queue.tail(), pending_loss)
-    return honest._replace(**fields)
+    moved = pool.deposited, pool.withdrawn, pool.donated, p.queue.tail()
+    return Report(pool.outside + gain, *moved, pending_loss, pool.raised_gwei)._replace(**fields)
 
 
 # --- the curve ---
@@ -403,7 +403,8 @@ def test_words__every_field__has_bits_of_its_own():
         "shares": 96, "assets": 96, "deposit_paused_until": 40, "locked_at_start": 96, "stream_start": 40,
         "stream_end": 40, "ceiling_gwei": 80, "outside": 96, "pending_loss": 96, "fulfil_paused_until": 40,
         "deficit": 96, "report_at": 40, "instant_allowance": 80, "instant_paused_until": 40, "waiting": 96,
-        "eligible": 96, "stale_at": 40, "deposited": 96, "withdrawn": 96, "donated": 256,
+        "eligible": 96, "stale_at": 40, "deposited": 96, "withdrawn": 96, "raised_gwei": 64,
+        "donated": 256,
     }  # fmt: skip
     assert not any(pool.words())
     seen = [0] * 8

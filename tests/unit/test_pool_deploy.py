@@ -60,7 +60,6 @@ def test_pool__deployed__gives_each_role_to_one_account_and_none_to_the_deployer
     for role, holder in holders.items():
         assert pool.hasRole(role, holder)
         assert not pool.hasRole(role, DEPLOYER)
-        assert pool.getRoleAdmin(role) == pool.DEFAULT_ADMIN_ROLE()
 
 
 def test_pool__seed_below_a_gwei__reverts():

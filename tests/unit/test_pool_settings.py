@@ -147,11 +147,3 @@ def test_roles__admin_replaces_the_oracle__at_once(protocol: Protocol):
     with reverts(MISSING_ROLE):
         protocol.report()
     pool.report(protocol.next_report(), sender=RECEIVER)
-
-
-def test_roles__renounced__by_the_holder_only(pool: Contract):
-    role = pool.ORACLE_ROLE()
-    with reverts("access_control: can only renounce roles for itself"):
-        pool.renounceRole(role, ORACLE, sender=OUTSIDER)
-    pool.renounceRole(role, ORACLE, sender=ORACLE)
-    assert not pool.hasRole(role, ORACLE)

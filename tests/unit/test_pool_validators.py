@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.evm import ETHER, Contract, Evm, reverts
-from tests.protocol import BEACON, OUTSIDER, PARAMETERS, Protocol
+from tests.protocol import BEACON, DEPOSIT, FULFIL, GUARDIAN, INSTANT_EXIT, OUTSIDER, PARAMETERS, Protocol
 
 U96 = 2**96 - 1
 MISSING_ROLE = "access_control: account is missing role"
@@ -37,6 +37,30 @@ def test_send_to_validators__a_wei_more_than_may_go__reverts(protocol: Protocol)
     amount = protocol.pool.stakeable() + 1
     with reverts("stake: over the limit"):
         protocol.pool.send_to_validators(amount, sender=registry_wallet(protocol))
+
+
+def test_send_to_validators__deposits_are_paused__reverts(evm: Evm, protocol: Protocol):
+    protocol.stake(77 * ETHER)
+    pool, wallet = protocol.pool, registry_wallet(protocol)
+    stakeable = pool.stakeable()
+    assert stakeable > ETHER
+    pool.pause(DEPOSIT, evm.now + 60, sender=GUARDIAN)
+    assert pool.stakeable() == protocol.lens.protocol().stakeable == 0
+    with reverts("stake: over the limit"):
+        pool.send_to_validators(1, sender=wallet)
+    evm.travel(59)
+    assert pool.stakeable() == 0
+    evm.travel(1)
+    assert pool.stakeable() == stakeable
+    pool.send_to_validators(ETHER, sender=wallet)
+
+
+@pytest.mark.parametrize("functions", [FULFIL, INSTANT_EXIT, FULFIL | INSTANT_EXIT])
+def test_stakeable__something_else_is_paused__stays(evm: Evm, protocol: Protocol, functions: int):
+    protocol.stake(77 * ETHER)
+    before = protocol.pool.stakeable()
+    protocol.pool.pause(functions, evm.now + 60, sender=GUARDIAN)
+    assert protocol.pool.stakeable() == before > 0
 
 
 def test_send_to_validators__without_the_role__reverts(protocol: Protocol):

@@ -37,7 +37,6 @@ OUTER = [
 UNLOCKED = {
     "FloePool.grantRole/2",
     "FloePool.revokeRole/2",
-    "FloePool.renounceRole/2",
     "FloePool.receive_from_vault/0",
 }
 INNER = sorted(set().union(*map(changing, CONTRACTS)))

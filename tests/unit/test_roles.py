@@ -18,8 +18,8 @@ SELF = "access_control: can only renounce roles for itself"
 RESTRICTED = {
     "FloePool.grantRole/2": ROLE,
     "FloePool.revokeRole/2": ROLE,
-    "FloePool.renounceRole/2": SELF,
     "FloePool.lock_for_exit/2": "caller: not the queue",
+    "FloePool.raise_pending_loss/1": ROLE,
     "FloePool.receive_from_vault/0": "caller: not a vault",
     "FloePool.report/1": ROLE,
     "FloePool.send_to_validators/1": ROLE,
@@ -79,6 +79,7 @@ PAUSED = {
     "RebasingToken.stake/1": "deposit: paused",
     "RebasingToken.stake/2": "deposit: paused",
     "RebasingToken.stake/3": "deposit: paused",
+    "FloePool.send_to_validators/1": "stake: over the limit",
     "FloePool.fulfil/0": "fulfil: paused",
     "FloePool.fulfil/1": "fulfil: paused",
     "FloePool.redeem/3": "instant: over the limit",

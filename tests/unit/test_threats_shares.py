@@ -217,6 +217,7 @@ UNCHECKED = {
     "_enter": "both halves were compared with their bounds just before",
     "_burn": "shares are part of S, what leaves is part of A, and P is within O",
     "declare_stale": "what is swept is at most O - P",
+    "_raise_pending_loss": "P is within O, and what is raised is at most O - P",
     "_report": "all the ETH there is, many times over, fits",
     "_claimed_until": "tickets start at 1",
 }
