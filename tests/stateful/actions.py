@@ -204,12 +204,17 @@ def send_to_validators(w: World, sender: Address, amount: int) -> Call:
     return sender, POOL, data, 0, w.pool.send_to_validators, (sender, amount), (sender,), (), (sender,)
 
 
+def raise_pending_loss(w: World, sender: Address, gwei: int) -> Call:
+    data = w.pool_selectors["raise_pending_loss(uint256)"] + _u(gwei)
+    return sender, POOL, data, 0, w.pool.raise_pending_loss, (sender, gwei), (), (), ()
+
+
 def receive_from_vault(w: World, sender: Address, value: int) -> Call:
     data = w.pool_selectors["receive_from_vault()"]
     return sender, POOL, data, value, w.pool.receive_from_vault, (sender,), (), (), ()
 
 
-_REPORT = "report((uint256,uint256,uint256,uint256,uint256,uint256))"
+_REPORT = "report((uint256,uint256,uint256,uint256,uint256,uint256,uint256))"
 
 
 def report(w: World, sender: Address, *numbers: int) -> Call:
@@ -252,11 +257,6 @@ def grant_role(w: World, sender: Address, role: str, account: Address) -> Call:
 def revoke_role(w: World, sender: Address, role: str, account: Address) -> Call:
     data = w.pool_selectors["revokeRole(bytes32,address)"] + ROLE_IDS[role] + _A[account]
     return sender, POOL, data, 0, w.pool.roles.revoke, (sender, role, account), (), (), ()
-
-
-def renounce_role(w: World, sender: Address, role: str, account: Address) -> Call:
-    data = w.pool_selectors["renounceRole(bytes32,address)"] + ROLE_IDS[role] + _A[account]
-    return sender, POOL, data, 0, w.pool.roles.renounce, (sender, role, account), (), (), ()
 
 
 # --- queue ---
@@ -392,8 +392,8 @@ CALLS: dict[str, Callable[..., Call]] = {
     function.__name__: function
     for function in (
         deposit, send_ether, mint, withdraw, redeem, transfer, transfer_from, approve, permit, lock_for_exit, fulfil,
-        declare_stale, send_to_validators, receive_from_vault, report, set_parameters, set_deposit_ceiling,
-        set_fee_recipient, pause, grant_role, revoke_role, renounce_role, request, request_many, settle, claim,
+        declare_stale, send_to_validators, raise_pending_loss, receive_from_vault, report, set_parameters,
+        set_deposit_ceiling, set_fee_recipient, pause, grant_role, revoke_role, request, request_many, settle, claim,
         claim_to, claim_many, ticket_approve, approve_for_all, ticket_transfer, ticket_safe_transfer, wrap, unwrap,
         stake, token_transfer, token_transfer_from, transfer_shares, transfer_shares_from, sweep,
     )

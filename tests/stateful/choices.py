@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, TypeVar
 
-from floe.model.basics import BPS, DAY, ETHER, U96, UNLIMITED, YEAR, ZERO, Address
+from floe.model.basics import BPS, DAY, ETHER, GWEI, U64, U96, UNLIMITED, YEAR, ZERO, Address
 from tests.stateful.actions import CALLS, Action
 from tests.stateful.world import (
     ACTORS,
@@ -280,6 +280,17 @@ class Choices:
             amount = 0  # the pool counts on it that no chain has ETH for more
         return ["send_to_validators", self.member("registry"), amount]
 
+    def raise_pending_loss(self) -> Action:
+        """Prove a slashing, of which the next reports may know; or just say a number."""
+        pool = self.w.pool
+        room = (pool.outside - pool.pending_loss) // GWEI
+        gwei = self.amount(room // 60 if self.chance(60) else room)
+        if pool.raised_gwei + min(gwei, room) > U64:
+            gwei = 0  # the pool counts on it that no chain has ETH for more
+        if self.chance(60):
+            self.losing = min(self.losing + min(gwei, room) * GWEI, UNLIMITED)
+        return ["raise_pending_loss", self.member("registry"), gwei]
+
     def receive_from_vault(self) -> Action:
         return ["receive_from_vault", self.anybody(), self.bits(60)]
 
@@ -323,19 +334,24 @@ class Choices:
 
         late = self.upto(min(inside, pool.deposited)) if self.chance(20) else 0
         donated = given if self.chance(70) else pool.donated + self.upto(given - pool.donated)
+        # Slashings since the reference slot: it came before some of what was raised, or before all of it.
+        unknown = 0 if self.chance(70) else self.pick((pool.raised_gwei, self.upto(pool.raised_gwei)))
         filled, tail = self.w.queue.filled(), self.w.queue.tail()
         tail = tail if self.chance(70) else self.pick((filled + self.upto(tail - filled), self.upto(filled)))
         actions.append([
             "report", self.member("oracle"), inside - late, pool.deposited - late, self.credited, donated, tail,
-            self.losing,
+            max(self.losing - unknown * GWEI, 0), pool.raised_gwei - unknown,
         ])  # fmt: skip
         return actions
 
     def lie(self) -> Action:
         """Report what cannot be true."""
         pool, queue = self.w.pool, self.w.queue
-        report = [pool.outside, pool.deposited, pool.withdrawn, pool.donated, queue.tail(), pool.pending_loss]
-        kind = self.pick(range(8))
+        report = [
+            pool.outside, pool.deposited, pool.withdrawn, pool.donated, queue.tail(), pool.pending_loss,
+            pool.raised_gwei,
+        ]  # fmt: skip
+        kind = self.pick(range(9))
         if kind == 0:
             report[1] += 1 + self.upto(ETHER)
         elif kind == 1:
@@ -350,6 +366,9 @@ class Choices:
             report[3] += self.w.chain.ether[WITHDRAWAL_VAULT] + 1 + self.upto(ETHER)
         elif kind == 6:
             report[0] = self.pick((2**255, UNLIMITED, UNLIMITED - pool.deposited, self.bits(96)))
+        elif kind == 7:
+            report[5] = self.pick((UNLIMITED, self.bits(96), 0))
+            report[6] = self.pick((pool.raised_gwei + 1 + self.bits(30), UNLIMITED, 0, 0))
         else:
             report = [self.amount(field) for field in report]
         return ["report", self.member("oracle"), *report]
@@ -397,11 +416,6 @@ class Choices:
         role = self.pick(ROLES[1:]) if self.chance(95) else "admin"
         account = self.member(role) if self.chance(25) else self.pick((OPERATOR, REENTERER))
         return ["revoke_role", self.member("admin"), role, account]
-
-    def renounce_role(self) -> Action:
-        role = self.pick(ROLES[1:])
-        account = self.pick((OPERATOR, REENTERER, PAUSER))
-        return ["renounce_role", account if self.chance(80) else self.anybody(), role, account]
 
     # --- the queue ---
 
@@ -579,9 +593,9 @@ WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.deposit: 70, Choices.send_ether: 30, Choices.mint: 35, Choices.withdraw: 45, Choices.redeem: 45,
     Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 12,
     Choices.lock_for_exit: 3, Choices.fulfil: 80, Choices.declare_stale: 10, Choices.send_to_validators: 45,
-    Choices.receive_from_vault: 3, Choices.report: 65, Choices.lie: 15,
+    Choices.raise_pending_loss: 12, Choices.receive_from_vault: 3, Choices.report: 65, Choices.lie: 15,
     Choices.set_parameters: 15, Choices.set_deposit_ceiling: 8, Choices.set_fee_recipient: 6, Choices.pause: 12,
-    Choices.grant_role: 10, Choices.revoke_role: 5, Choices.renounce_role: 3,
+    Choices.grant_role: 10, Choices.revoke_role: 5,
     Choices.request: 90, Choices.request_many: 20, Choices.settle: 3, Choices.claim: 90, Choices.claim_to: 30,
     Choices.claim_many: 15, Choices.ticket_approve: 12, Choices.approve_for_all: 8, Choices.ticket_transfer: 20,
     Choices.ticket_safe_transfer: 20,

@@ -9,7 +9,7 @@ from collections import Counter
 from operator import le, lt, xor
 from random import Random
 
-from floe.model.basics import BPS, U95, U96, YEAR, ZERO, Address
+from floe.model.basics import BPS, GWEI, U95, U96, YEAR, ZERO, Address
 from tests.stateful.actions import Action, perform
 from tests.stateful.world import (
     ACTORS,
@@ -101,10 +101,13 @@ class Guard:
         entry, exit_, shares, assets, surplus = self.entry, self.exit, self.shares, self.assets, self.surplus
         self.note()
         reports = name == "report" or (name == "ordered" and _includes(action, "report"))
+        raised = (words[5] >> 192) - (before[5] >> 192)
+        demand(raised >= 0, "INV-02: the raises of the pending loss fell")
         if not reports:
-            # INV-04: the rates fall in reports only.
+            # INV-04: the rates fall in reports only; the exit rate also by what the registry raises, and by no more.
             demand(self.entry * shares >= entry * self.shares, "INV-04: the entry rate fell")
-            demand(self.exit * shares >= exit_ * self.shares, "INV-04: the exit rate fell")
+            least = max(exit_ - raised * GWEI, 0) * self.shares
+            demand(self.exit * shares >= least, "INV-04: the exit rate fell")
         elif name == "report":
             # INV-10: fee shares are worth at most the fee's part of the gain, at the price before it.
             minted, most = self.shares - shares, max(self.assets - assets, 0) * pool.parameters.fee_bps * shares
@@ -134,9 +137,9 @@ class Guard:
         touched = []
         if parameters or stream >> 176 or pool.fee_recipient != self.fee_recipient:
             touched.append("admin")
-        if donated or (flows >> 96 and not _includes(action, "declare_stale")) or past >> 96 & U40:
+        if donated or (flows >> 96 & U96 and not _includes(action, "declare_stale")) or past >> 96 & U40:
             touched.append("oracle")
-        if flows & U96:
+        if flows & U96 or flows >> 192:
             touched.append("registry")
         if totals >> 192 & U40 or away >> 192 & U40 or past >> 216:
             touched.append("pauser")
@@ -227,6 +230,7 @@ def _live(w: World, random: Random) -> None:
         honest = (
             max(pool.outside - back, 0), pool.deposited, pool.withdrawn + back, pool.donated + vault - back,
             queue.tail(), random.choice((0, 0, pool.outside // 100, pool.outside)),
+            random.choice((0, pool.raised_gwei)),
         )  # fmt: skip
         demand(perform(w, ["report", ORACLE, *honest]) is None, "INV-19: an honest report is refused")
     demand(perform(w, ["fulfil", OUTSIDER]) in MAY_NOT_FULFIL, "INV-19: fulfil is stuck")

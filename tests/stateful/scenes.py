@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from floe.model.basics import DAY, ETHER, UNLIMITED, YEAR
+from floe.model.basics import DAY, ETHER, GWEI, UNLIMITED, YEAR
 from tests.stateful.actions import Action, perform
 from tests.stateful.world import (
     ADMIN,
@@ -29,7 +29,7 @@ FIRST, SECOND, THIRD, FOURTH = STAKERS
 def _plain_report(w: World, gain: int, pending_loss: int = 0) -> Action:
     pool = w.pool
     numbers = (pool.outside + gain, pool.deposited, pool.withdrawn, pool.donated, w.queue.tail(), pending_loss)
-    return ["report", ORACLE, *numbers]
+    return ["report", ORACLE, *numbers, pool.raised_gwei]
 
 
 def _do(w: World, *actions: Action) -> None:
@@ -65,10 +65,11 @@ def warm(w: World) -> None:
 
 
 def poor(w: World) -> None:
-    """After heavy losses, one of them not settled: a low rate and a deficit."""
+    """After heavy losses, two of them not settled, one of which no report knows: a low rate and a deficit."""
     warm(w)
     _do(w, _plain_report(w, -(w.pool.assets * 6 // 10)), ["request", FIRST, 100 * ETHER, FIRST])
     _do(w, ["travel", 5], _plain_report(w, 0, w.pool.outside // 7))
+    _do(w, ["raise_pending_loss", REGISTRY, w.pool.outside // (50 * GWEI)])
 
 
 def costly(w: World) -> None:
