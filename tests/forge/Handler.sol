@@ -529,12 +529,27 @@ contract Handler is World {
     }
 
     function stake(uint256 size) external step {
-        uint256 target = g.assets * p.targetBps / BPS;
-        uint256 most = freeNow() > target ? freeNow() - target : 0;
+        uint256 most = stakeableNow();
         uint256 amount = pick(size, most + (size % 9 == 0 ? 1 : 0));
         (bool done,) = call(registry, address(pool), 0, abi.encodeCall(IPool.send_to_validators, (amount)));
         agree(amount <= most, done, "send_to_validators");
         (g.outside, g.deposited, beacon) = (g.outside + amount, g.deposited + amount, beacon + amount);
+    }
+
+    /// A slashing is proven: the exit rate falls at once, by that much, and nothing else moves.
+    function slash(uint256 size) external {
+        Prices memory before = prices();
+        uint256 room = (g.outside - g.pending) / 1 gwei;
+        uint256 most = size % 16 == 0 ? 2 * room + 1 : size % 4 == 0 ? room / 8 : room / 400;
+        uint256 amount = size % 64 == 1 ? type(uint256).max : pick(size, most);
+        (bool done,) = call(registry, address(pool), 0, abi.encodeCall(IPool.raise_pending_loss, (amount)));
+        require(done, "raise_pending_loss reverted");
+        amount = least(amount, room);
+        (g.pending, g.raised) = (g.pending + amount * 1 gwei, g.raised + amount);
+        check();
+        require(entryValue() == before.entry && g.shares == before.shares, "promise 3: a raise moved the entry rate");
+        uint256 left = before.exit - least(before.exit, amount * 1 gwei);
+        equal(exitValue(), left, "promise 3: a raise must lower the exit rate at once");
     }
 
     /// Some time, or up to a deadline or the second before it.
@@ -602,7 +617,8 @@ contract Handler is World {
         uint256 backed = uint256(int256(g.outside) + r.gain);
         r.swept = least(credited > 0 ? uint256(credited) : 0, backed);
         r.outside = backed - r.swept;
-        r.pending = least(pending - covered, r.outside);
+        // What was raised since the reference slot stays.
+        r.pending = least(pending - covered + (g.raised - sight.raised) * 1 gwei, r.outside);
 
         uint256 left = uint256(int256(room) - r.gain);
         r.tips = least(executionVault.balance, left);
@@ -617,7 +633,8 @@ contract Handler is World {
     }
 
     function send(uint256 pending, uint256 swept) internal {
-        Report memory r = Report(sight.cl, sight.deposited, sight.withdrawn, sight.donated, sight.tail, pending);
+        Report memory r =
+            Report(sight.cl, sight.deposited, sight.withdrawn, sight.donated, sight.tail, pending, sight.raised);
         uint256 had = address(pool).balance;
         (bool done,) = call(ORACLE, address(pool), 0, abi.encodeCall(IPool.report, (r)));
         require(done, "INV-19 an honest report reverted");
@@ -721,9 +738,10 @@ contract Handler is World {
     /// INV-18: nobody without a role gets through the doors that ask for one.
     function intrude(uint256 which, uint256 who, uint256 size) external step {
         uint256 amount = pick(size, 1 ether);
-        bytes[11] memory calls = [
-            abi.encodeCall(IPool.report, (Report(beacon, 0, withdrawnCl, gifts, tailNow(), 0))),
+        bytes[12] memory calls = [
+            abi.encodeCall(IPool.report, (Report(beacon, 0, withdrawnCl, gifts, tailNow(), 0, 0))),
             abi.encodeCall(IPool.send_to_validators, (amount)),
+            abi.encodeCall(IPool.raise_pending_loss, (amount)),
             abi.encodeCall(IPool.set_parameters, (p)),
             abi.encodeCall(IPool.set_deposit_ceiling, (amount)),
             abi.encodeCall(IPool.set_fee_recipient, (OUTSIDER)),
@@ -736,7 +754,7 @@ contract Handler is World {
         ];
         uint256 i = which % calls.length;
         address target =
-            i < 9 ? address(pool) : i == 9 ? address(queue) : which % 2 == 0 ? withdrawalVault : executionVault;
+            i < 10 ? address(pool) : i == 10 ? address(queue) : which % 2 == 0 ? withdrawalVault : executionVault;
         (bool done,) = call(actor(who), target, 0, calls[i]);
         require(!done, "INV-18 an intruder got through");
     }
@@ -813,7 +831,7 @@ contract Handler is World {
 
     /// Actions that people, the chain, the oracle and the admin may take in any order, often ones several times.
     function actions() public pure returns (bytes4[] memory list) {
-        bytes4[28] memory all = [
+        bytes4[29] memory all = [
             this.deposit.selector,
             this.deposit.selector,
             this.mint.selector,
@@ -833,6 +851,7 @@ contract Handler is World {
             this.moveTicket.selector,
             this.chain.selector,
             this.stake.selector,
+            this.slash.selector,
             this.wait.selector,
             this.observe.selector,
             this.report.selector,

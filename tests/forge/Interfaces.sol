@@ -48,6 +48,7 @@ struct Report {
     uint256 donatedAtRef;
     uint256 queueTailAtRef;
     uint256 pendingLoss;
+    uint256 raisedAtRef; // Gwei
 }
 
 interface IPool {
@@ -87,6 +88,7 @@ interface IPool {
     function previewMint(uint256 shares) external view returns (uint256);
     function previewRedeem(uint256 shares) external view returns (uint256);
     function previewWithdraw(uint256 assets) external view returns (uint256);
+    function raise_pending_loss(uint256 gwei_) external;
     function receive_from_vault() external payable;
     function redeem(uint256 shares, address receiver, address owner, uint256 minAssets) external returns (uint256);
     function report(Report calldata report_) external;

@@ -70,6 +70,7 @@ abstract contract World {
         uint256 staleAt;
         uint256 deposited;
         uint256 withdrawn;
+        uint256 raised; // Gwei
         uint256 donated;
     }
 
@@ -87,6 +88,7 @@ abstract contract World {
         uint256 deposited;
         uint256 withdrawn;
         uint256 donated;
+        uint256 raised;
         uint256 tail;
     }
 
@@ -245,6 +247,11 @@ abstract contract World {
         return bufferNow() > needed ? bufferNow() - needed : 0;
     }
 
+    function stakeableNow() internal view returns (uint256) {
+        uint256 target = g.assets * p.targetBps / BPS;
+        return g.depositPause <= block.timestamp && freeNow() > target ? freeNow() - target : 0;
+    }
+
     function tailNow() internal view returns (uint256) {
         return tickets[tickets.length - 1].end;
     }
@@ -283,7 +290,7 @@ abstract contract World {
     }
 
     function look() internal view returns (Sight memory) {
-        return Sight(beacon, g.deposited, withdrawnCl, gifts, tailNow());
+        return Sight(beacon, g.deposited, withdrawnCl, gifts, g.raised, tailNow());
     }
 
     // ---- steps ---------------------------------------------------------------------------------------
@@ -362,7 +369,7 @@ abstract contract World {
         (b.deficit, b.reportAt, b.instantPause) = (u96(w[3]), u40(w[3] >> 96), w[3] >> 216);
         b.allowance = (w[3] >> 136) & (2 ** 80 - 1);
         (b.waiting, b.eligible, b.staleAt) = (u96(w[4]), u96(w[4] >> 96), w[4] >> 192);
-        (b.deposited, b.withdrawn, b.donated) = (u96(w[5]), w[5] >> 96, w[7]);
+        (b.deposited, b.withdrawn, b.raised, b.donated) = (u96(w[5]), u96(w[5] >> 96), w[5] >> 192, w[7]);
     }
 
     /// Everything that must hold after every step.
@@ -392,8 +399,7 @@ abstract contract World {
         equal(pool.locked(), lockedNow(), "locked");
         equal(pool.entry_rate(), entryValue() * 1e18 / g.shares, "entry_rate");
         equal(pool.exit_rate(), exitValue() * 1e18 / g.shares, "exit_rate");
-        uint256 target = g.assets * p.targetBps / BPS;
-        equal(pool.stakeable(), freeNow() > target ? freeNow() - target : 0, "stakeable");
+        equal(pool.stakeable(), stakeableNow(), "stakeable");
     }
 
     function checkHolders() internal view {
@@ -466,6 +472,7 @@ abstract contract World {
         require(actual.staleAt == expected.staleAt, "INV-02 books: stale time");
         require(actual.deposited == expected.deposited, "INV-02 books: deposited");
         require(actual.withdrawn == expected.withdrawn, "INV-02 books: withdrawn");
+        require(actual.raised == expected.raised, "INV-02 books: raised");
         require(actual.donated == expected.donated, "INV-02 books: donated");
         revert("INV-17 books: pauses");
     }
