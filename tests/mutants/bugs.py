@@ -568,15 +568,15 @@ REPORTS = [
     Bug(
         "pending-loss-beyond-outside",
         REPORTING,
-        "min(report.pending_loss - covered, backed - principal)",
-        "report.pending_loss - covered",
+        "min(report.pending_loss - covered + raised, backed - principal)",
+        "report.pending_loss - covered + raised",
         "more is deducted than can be lost",
     ),
     Bug(
         "pending-loss-charged-twice",
         REPORTING,
-        "min(report.pending_loss - covered, backed - principal)",
-        "min(report.pending_loss, backed - principal)",
+        "report.pending_loss - covered + raised,",
+        "report.pending_loss + raised,",
         "those who stay bear the part of those who left once more",
     ),
     Bug(
@@ -627,6 +627,94 @@ REPORTS = [
         "    return free - min(words._high(totals) * parameters._unpack(self.live).target_bps // BPS, free)",
         "    return free",
         "nothing is left for instant exits",
+    ),
+    Bug(
+        "validators-ignore-the-pause",
+        LEDGER,
+        "    if words._time(totals) > block.timestamp:\n        return 0\n    free: uint256",
+        "    free: uint256",
+        "ETH goes on to validators while something is wrong",
+    ),
+]
+
+RAISES = [
+    Bug(
+        "raise-by-everybody",
+        POOL,
+        "    access_control._check_role(REGISTRY_ROLE, msg.sender)\n    reporting._raise_pending_loss(gwei_)\n",
+        "    reporting._raise_pending_loss(gwei_)\n",
+        "everybody makes exits worthless for a day",
+    ),
+    Bug(
+        "raise-beyond-outside",
+        REPORTING,
+        "raised: uint256 = min(gwei_, room)",
+        "raised: uint256 = min(gwei_, 2 * room)",
+        "more is deducted than can be lost, and leaving borrows",
+    ),
+    Bug(
+        "raise-beside-the-pending-loss",
+        REPORTING,
+        "unsafe_sub(words._low(away), words._high(away)) // ledger.WEI_IN_GWEI",
+        "words._low(away) // ledger.WEI_IN_GWEI",
+        "two slashings together take more than there is outside",
+    ),
+    Bug(
+        "raise-in-wei",
+        REPORTING,
+        "amount: uint256 = raised * ledger.WEI_IN_GWEI",
+        "amount: uint256 = raised",
+        "a slashing hardly lowers the exit rate",
+    ),
+    Bug(
+        "raise-not-counted",
+        REPORTING,
+        "    ledger.flows += raised << 192\n",
+        "",
+        "the report under way, which knows of no slashing, takes it back",
+    ),
+    Bug(
+        "raise-counted-as-asked",
+        REPORTING,
+        "    ledger.flows += raised << 192\n",
+        "    ledger.flows += min(gwei_, raised + 1) << 192\n",
+        "the next report finds more lost than was said",
+    ),
+    Bug(
+        "raise-leaves-deposits-open",
+        REPORTING,
+        "    ledger._flag_loss(words._high(away) + amount)\n",
+        "",
+        "people buy into a slashing that was just proven",
+    ),
+    Bug(
+        "raise-flagged-alone",
+        REPORTING,
+        "    ledger._flag_loss(words._high(away) + amount)\n",
+        "    ledger._flag_loss(amount)\n",
+        "a small slashing after a large one opens deposits",
+    ),
+    Bug(
+        "raise-kept-for-ever",
+        REPORTING,
+        "(raised - report.raised_at_ref) * ledger.WEI_IN_GWEI",
+        "raised * ledger.WEI_IN_GWEI",
+        "every report charges every slashing there ever was",
+    ),
+    Bug(
+        "raise-forgotten-by-report",
+        REPORTING,
+        "report.pending_loss - covered + raised,",
+        "report.pending_loss - covered,",
+        "whoever waits for the report under way runs from a proven slashing",
+    ),
+    Bug(
+        "raises-ahead-of-pool",
+        REPORTING,
+        "    if report.raised_at_ref > raised:\n        reasons._refuse(reasons.REPORT_RAISED)\n"
+        "    raised = (raised - report.raised_at_ref) * ledger.WEI_IN_GWEI\n",
+        "    raised = unsafe_sub(raised, min(raised, report.raised_at_ref)) * ledger.WEI_IN_GWEI\n",
+        "a report from another chain's books is taken",
     ),
 ]
 
@@ -711,4 +799,4 @@ TOKENS = [
     ),
 ]
 
-BUGS: list[Bug] = [*ENTRY, *INSTANT_EXIT, *EXIT_QUEUE, *REPORTS, *TOKENS]
+BUGS: list[Bug] = [*ENTRY, *INSTANT_EXIT, *EXIT_QUEUE, *REPORTS, *RAISES, *TOKENS]

@@ -60,7 +60,7 @@ UNIT_TESTS = {
     "pool/WithdrawalQueue.vy": "queue_* erc165 reentrancy",
     "pool/instant_exit.vy": "pool_instant_exit erc4626",
     "pool/ledger.vy": "pool_* erc20 erc4626",
-    "pool/reporting.vy": "pool_report pool_deploy pool_settings vaults",
+    "pool/reporting.vy": "pool_report pool_raise_pending_loss pool_deploy pool_settings vaults",
     "pool/ticket_book.vy": "queue_*",
 }
 """File below contracts/ to its tests: tests/unit/test_NAME.py."""
