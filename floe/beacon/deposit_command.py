@@ -61,7 +61,7 @@ def run(file: Path, vault: str | None, network_name: str | None, beacon_url: str
         _print_problems(refused.problems, console)
         wrong = len({problem.entry for problem in refused.problems})
         raise click.ClickException(
-            f"{file}: {len(refused.problems)} problems in {wrong} of {len(entries)} deposits; send none of them"
+            f"{file}: problems in {wrong} of {len(entries)} deposits; send none of them"
         ) from None
     except (DepositError, BeaconError, RecordError) as error:
         raise click.ClickException(str(error)) from None

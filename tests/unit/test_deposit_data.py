@@ -7,10 +7,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 from hashlib import pbkdf2_hmac, sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import socket
+from threading import Thread
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from eth_abi.abi import decode, encode
 from eth_typing import BLSPubkey, BLSSignature
 from eth_utils.crypto import keccak
@@ -19,7 +23,9 @@ from hypothesis import strategies as st
 from py_ecc.bls.ciphersuites import G2ProofOfPossession
 from pyrevm import AccountInfo
 
+from ape_floe.cli import cli
 from floe.beacon import deposit, keys
+from floe.beacon.containers import BeaconBlockHeader, header_root
 from floe.beacon.deposit import (
     GWEI,
     HOODI,
@@ -37,12 +43,15 @@ from floe.beacon.deposit import (
     write,
 )
 from floe.build import ROOT
+from floe.deploy import record
 from tests.evm import ETHER, Evm
 
 SEED = sha256(b"validators").digest()
 VAULT = "0x" + "f1" * 20
 OUTSIDERS_VAULT = "0x" + "0e" * 20
 COUNT = 5
+FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
+"""Size of the field of BLS12-381: coordinates are below it."""
 INFINITY = bytes([0xC0]) + bytes(47)
 # On the curve, outside of the group.
 WRONG_GROUP = bytes([0x80]) + bytes(46) + bytes([4])
@@ -200,9 +209,29 @@ def test_public_key__wrong_group__is_on_the_curve():
     """What the case above refuses is refused for its group, by py_ecc too."""
     assert not G2ProofOfPossession.KeyValidate(BLSPubkey(WRONG_GROUP))
     x = int.from_bytes(WRONG_GROUP, "big") % 2**381
-    p = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
-    assert pow(x**3 + 4, (p - 1) // 2, p) == 1
-    assert pow(1**3 + 4, (p - 1) // 2, p) != 1
+    assert pow(x**3 + 4, (FIELD - 1) // 2, FIELD) == 1
+    x = int.from_bytes(OFF_CURVE, "big") % 2**381
+    assert pow(x**3 + 4, (FIELD - 1) // 2, FIELD) != 1
+
+
+def test_verify__coordinates_beyond_the_field__false():
+    """A point has one encoding: the field's size added to x, where three bits are left for it, makes no second one."""
+    secret = 2  # whose key and signature have an x small enough
+    key, signature = keys.public_key(secret), keys.sign(secret, b"m")
+    assert keys.verify(key, b"m", signature)
+    again, signature_again = (
+        (int.from_bytes(point[:48], "big") + FIELD).to_bytes(48, "big") + point[48:] for point in (key, signature)
+    )
+    assert (again[0] & 0xC0, signature_again[0] & 0xC0) == (0x80, 0x80)
+    with pytest.raises(keys.KeyMaterialError, match="not a point of the group"):
+        keys.check_public_key(again)
+    assert not keys.verify(again, b"m", signature)
+    assert not keys.verify(key, b"m", signature_again)
+
+
+@pytest.mark.parametrize("infinity", ["c0" + "00" * 95, "c0" + "00" * 94 + "01", "e0" + "00" * 95, "ff" * 96])
+def test_verify__signature_at_infinity__false(infinity):
+    assert not keys.verify(signed(0).pubkey, b"m", bytes.fromhex(infinity))
 
 
 @pytest.mark.parametrize("length", [0, 95, 97])
@@ -446,7 +475,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("change", "reason"), REFUSED.values(), ids=REFUSED)
-def test_deposit_contract__bad_input__refused_and_no_ether_moves(contract, change, reason):
+def test_bad_006_deposit_data__wrong_amount_length_or_root__refused_and_no_ether_moves(contract, change, reason):
     one = signed(0)
     good = {
         "pubkey": one.pubkey,
@@ -704,3 +733,229 @@ def test_calldata__function_and_most_keys__as_in_the_registrys_interface():
 def test_calldata__no_deposit_or_too_many__refused(deposits, count):
     with pytest.raises(ValueError, match="1 to 100"):
         predeposit_calldata(0, deposits[:1] * count)
+
+
+# --- the command ---
+
+
+class Node:
+    """A beacon node of a few answers, on 127.0.0.1. Its state knows one validator and one pending deposit."""
+
+    def __init__(self, network: Network, validator: DepositData, pending: DepositData) -> None:
+        header = BeaconBlockHeader(slot=9, state_root=sha256(b"state").digest())
+        fields = {
+            "slot": "9",
+            "proposer_index": "0",
+            "parent_root": "0x" + "00" * 32,
+            "state_root": "0x" + sha256(b"state").hexdigest(),
+            "body_root": "0x" + "00" * 32,
+        }
+        state = "/eth/v1/beacon/states/0x" + sha256(b"state").hexdigest()
+        self.answers: dict[str, Any] = {
+            "/eth/v1/config/spec": {"CONFIG_NAME": network.name},
+            "/eth/v1/beacon/genesis": {
+                "genesis_time": "1",
+                "genesis_validators_root": "0x" + "00" * 32,
+                "genesis_fork_version": "0x" + network.genesis_fork_version.hex(),
+            },
+            "/eth/v1/beacon/headers/head": {
+                "root": "0x" + header_root(header).hex(),
+                "header": {"message": fields, "signature": "0x" + "00" * 96},
+            },
+            f"{state}/validators": [
+                {
+                    "index": "7",
+                    "balance": "1000000000",
+                    "status": "pending_initialized",
+                    "validator": {
+                        "pubkey": "0x" + validator.pubkey.hex(),
+                        "withdrawal_credentials": "0x" + validator.withdrawal_credentials.hex(),
+                        "effective_balance": "1000000000",
+                        "slashed": False,
+                        "activation_eligibility_epoch": str(2**64 - 1),
+                        "activation_epoch": str(2**64 - 1),
+                        "exit_epoch": str(2**64 - 1),
+                        "withdrawable_epoch": str(2**64 - 1),
+                    },
+                }
+            ],
+            f"{state}/pending_deposits": [
+                {
+                    "pubkey": "0x" + pending.pubkey.hex(),
+                    "withdrawal_credentials": "0x" + pending.withdrawal_credentials.hex(),
+                    "amount": "1000000000",
+                    "signature": "0x" + pending.signature.hex(),
+                    "slot": "5",
+                }
+            ],
+        }
+        self.asked: list[bytes] = []
+        node = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def do_POST(self) -> None:
+                node.asked.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                known = self.path in node.answers
+                body = json.dumps({"data": node.answers[self.path]} if known else {"message": "not here"}).encode()
+                self.send_response(200 if known else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Node:
+        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def front_run(index: int, network: Network) -> DepositData:
+    """Return an outsider's deposit for the key of validator `index`, with credentials of his own."""
+    theirs = credentials(OUTSIDERS_VAULT)
+    return sign_deposit(keys.signing_key(SEED, index), theirs, PREDEPOSIT_GWEI, network.genesis_fork_version)
+
+
+DEVNET = Network(name="devnet", genesis_fork_version=bytes.fromhex("00000001"))
+
+
+def command(*arguments: object) -> tuple[int, str]:
+    """Run `ape floe deposits check`; return exit code and output."""
+    done = CliRunner().invoke(cli, ["deposits", "check", *map(str, arguments)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def good_file(deposits: list[DepositData], tmp_path: Path) -> Path:
+    write(tmp_path / "deposit_data-1.json", deposits, MAINNET)
+    return tmp_path / "deposit_data-1.json"
+
+
+def test_command__good_file__says_what_was_not_asked(good_file):
+    code, output = command(good_file, "--vault", VAULT, "--network", "mainnet")
+    assert code == 0
+    assert "Nothing wrong in deposit_data-1.json" in output
+    assert re.search(r"beacon chain +not asked", output)
+    assert re.search(r"registry +not asked", output)
+
+
+def test_command__bad_file__one_line_a_problem_and_exit_code_1(good_file):
+    entries = read(good_file)
+    entries[0]["amount"] = 1.5
+    entries[3]["network_name"] = "[red]hoodi[/red]\x1b[2J"
+    entries[4]["signature"] = entries[3]["signature"]
+    good_file.write_text(json.dumps(entries))
+    code, output = command(good_file, "--vault", VAULT, "--network", "mainnet")
+    ends = [f"{entry['pubkey'][:8]}...{entry['pubkey'][-8:]}" for entry in entries]
+    assert code == 1
+    assert output.splitlines() == [
+        f"1  {ends[0]}  amount: not a whole number",
+        rf"4  {ends[3]}  network_name: [red]hoodi[/red]\x1b[2J, must be mainnet",
+        f"5  {ends[4]}  deposit_data_root: not that of this deposit",
+        f"5  {ends[4]}  signature: not that of this key under this deposit on mainnet",
+        f"Error: {good_file}: problems in 3 of 5 deposits; send none of them",
+    ]
+
+
+def test_command__keys_that_the_beacon_chain_knows__refused_with_their_credentials(tmp_path):
+    file = tmp_path / "deposit_data.json"
+    write(file, [signed(index, network=DEVNET) for index in range(3)], DEVNET)
+    with Node(DEVNET, validator=front_run(2, DEVNET), pending=front_run(1, DEVNET)) as node:
+        code, output = command(file, "--vault", VAULT, "--beacon", node.url)
+    assert code == 1
+    theirs = credentials(OUTSIDERS_VAULT).hex()
+    lines = output.splitlines()
+    assert len(lines) == 3
+    assert lines[0].endswith(f"pubkey: the beacon chain knows it: a deposit is pending, to {theirs}")
+    assert lines[1].endswith(f"pubkey: the beacon chain knows it: validator 7, pending_initialized, with {theirs}")
+    assert "problems in 2 of 3 deposits" in lines[2]
+    assert json.loads(max(node.asked)) == {"ids": [f"0x{signed(index).pubkey.hex()}" for index in range(3)]}
+
+
+def test_command__keys_that_the_beacon_chain_does_not_know__right(tmp_path):
+    file = tmp_path / "deposit_data.json"
+    write(file, [signed(0, network=DEVNET)], DEVNET)
+    with Node(DEVNET, validator=front_run(2, DEVNET), pending=front_run(1, DEVNET)) as node:
+        code, output = command(file, "--vault", VAULT, "--beacon", node.url, "--network", "devnet")
+    assert code == 0
+    assert re.search(r"beacon chain +knows none of the keys", output)
+
+
+def test_command__node_of_another_chain__refused(good_file):
+    impostor = Network(name="mainnet", genesis_fork_version=DEVNET.genesis_fork_version)
+    for network, name in ((HOODI, "mainnet"), (DEVNET, "mainnet"), (impostor, "mainnet")):
+        with Node(network, validator=front_run(2, network), pending=front_run(1, network)) as node:
+            code, output = command(good_file, "--vault", VAULT, "--beacon", node.url, "--network", name)
+        assert code == 1
+        assert f"is on {network.name}, fork version {network.genesis_fork_version.hex()}, not on {name}" in output
+    with Node(impostor, validator=front_run(2, impostor), pending=front_run(1, impostor)) as node:
+        assert command(good_file, "--vault", VAULT, "--beacon", node.url)[0] == 1
+
+
+def test_command__node_that_answers_no_question__one_line(good_file):
+    with Node(MAINNET, validator=front_run(2, MAINNET), pending=front_run(1, MAINNET)) as node:
+        for path in list(node.answers):
+            answer = node.answers.pop(path)
+            code, output = command(good_file, "--vault", VAULT, "--beacon", node.url)
+            assert (code, output.count("\n")) == (1, 1), path
+            assert "status 404: not here" in output
+            node.answers[path] = answer
+
+
+def test_command__what_it_is_told_is_wrong__one_line(good_file, tmp_path):
+    good = {"--vault": VAULT, "--network": "mainnet"}
+    with socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        cases: list[tuple[Path, dict[str, str], str]] = [
+            (tmp_path / "none.json", good, "No such file"),
+            (tmp_path, good, "directory"),
+            (good_file, good | {"--vault": "0x12"}, "vault: 0x12 is no address"),
+            (good_file, good | {"--network": "mainet"}, "network: name it with --network (mainnet or hoodi)"),
+            (good_file, {"--vault": VAULT}, "network: name it with --network"),
+            (good_file, {"--network": "hoodi"}, "vault: name it with --vault"),
+            (good_file, good | {"--beacon": dead}, "cannot be reached"),
+            (good_file, good | {"--beacon": "node"}, "starts with http"),
+        ]
+        for file, options, reason in cases:
+            code, output = command(file, *(word for option in options.items() for word in option))
+            assert (code, output.count("\n")) == (1, 1), output
+            assert output.startswith("Error: ")
+            assert reason in output
+
+
+def test_command__vault_of_the_deployment_record__taken(good_file, monkeypatch, tmp_path):
+    deployed = record.Deployed(
+        address=VAULT,
+        transaction="0x",
+        block=1,
+        nonce=0,
+        value=0,
+        arguments=[],
+        source_digest="",
+        creation_digest="",
+        runtime_digest="",
+    )
+    monkeypatch.setattr(record, "path", lambda network: tmp_path / f"{network}.json")
+    written = record.Record(
+        network="mainnet", chain_id=1, genesis="0x", deployer=VAULT, first_nonce=0, config_digest="", config={}
+    )
+    record.write(written, tmp_path / "mainnet.json")
+    code, output = command(good_file, "--network", "mainnet")
+    assert (code, output) == (1, "Error: WithdrawalVault is not deployed on mainnet yet: run `ape run deploy` again\n")
+    record.write(written.having("WithdrawalVault", deployed), tmp_path / "mainnet.json")
+    code, output = command(good_file, "--network", "mainnet")
+    assert code == 0
+    assert VAULT in output
