@@ -2,9 +2,9 @@
 
 The signatures are those of the IETF draft "BLS Signatures", ciphersuite BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_
 (keys in G1, 48 bytes; signatures in G2, 96 bytes). Curve and pairing are `py_arkworks_bls12381`: compiled, maintained
-beside the consensus specs, which use it too, and 3.1 ms a verification against 5.7 ms of
-milagro-bls-binding and some 600 ms of py_ecc; blspy, at 1.6 ms, is no longer maintained. It is not hardened against
-side channels: the keys derived here are for tests, the devnet and the demo. Real validators' keys never come near.
+beside the consensus specs, which use it too, and 3.1 ms a verification against 5.7 ms of milagro-bls-binding and some
+350 ms of py_ecc; blspy, at 1.6 ms, is no longer maintained. It is not hardened against side channels: the keys derived
+here are for tests, the devnet and the demo. Real validators' keys never come near.
 """
 
 from __future__ import annotations
