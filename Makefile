@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without its bytecode files Python would compile all of Ape at every start.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet test-fork lint format check snapshot lock clean
+.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet devnet-el judge test-fork lint format check snapshot lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,12 @@ demo: setup ## watch ETH go in, rewards stream, a loss happen, exits being paid
 
 devnet: setup ## run a proof-of-stake chain of one's own until Ctrl-C (OPTIONS="--seconds-per-slot 2")
 	@ape floe devnet $(OPTIONS)
+
+devnet-el: setup ## the same on a real execution client, EthereumJS, coupled over the Engine API
+	@ape floe devnet --execution ethereumjs $(OPTIONS)
+
+judge: setup ## validators' life on both devnets, re-executed by Lodestar: every state root must be equal
+	@python -m floe.devnet.judge
 
 test-fork: setup ## integration tests on a fork (of an RPC URL if one is set, else of a local node)
 	python -m tests.fork.run

@@ -66,6 +66,7 @@ async function judge(folder) {
     count("withdrawals", body.executionPayload.withdrawals);
     count("transactions", body.executionPayload.transactions);
   }
+  if (blocks === 0) throw Error("no blocks");
   return verdict(null);
 }
 

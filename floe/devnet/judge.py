@@ -47,7 +47,7 @@ DEMANDED = {
     "consolidationsRequests": 2,
     "proposerSlashings": 1,
     "voluntaryExits": 1,
-    "withdrawals": 100,
+    "withdrawals": 20,
     "transactions": 10,
 }
 """What the blocks of a life cycle carry at least: a judge who saw nothing has not judged."""
@@ -178,11 +178,11 @@ def life_cycle(devnet: Devnet) -> None:
     _demand(_known(devnet, 7)["status"].startswith(("exited", "withdrawal")), "validator 7 has not left")
 
 
-def run(execution: str) -> Verdict:
+def run(execution: str, fork: str) -> Verdict:
     """Drive a devnet through a life cycle, dump it and judge it. Raises JudgeError, DevnetError."""
     began = time.monotonic()
-    folder = OUT / execution
-    with Devnet(execution=execution) as devnet:
+    folder = OUT / f"{execution}-{fork}"
+    with Devnet(execution=execution, fork=fork) as devnet:
         life_cycle(devnet)
         driven = time.monotonic()
         slot, root = dump(devnet.beacon_url, folder)
@@ -198,7 +198,9 @@ def run(execution: str) -> Verdict:
             count = verdict.carried[name]
             _demand(count >= least, f"the blocks carried {count} {name}, a life cycle has at least {least}")
     carried = ", ".join(f"{count} {name}" for name, count in verdict.carried.items() if count)
-    print(f"{execution}: {slot} slots in {driven - began:.0f} s, dumped in {dumped - driven:.1f} s, in {folder}")
+    print(
+        f"{execution}, {fork}: {slot} slots in {driven - began:.0f} s, dumped in {dumped - driven:.1f} s, in {folder}"
+    )
     print(f"  {verdict.blocks} blocks judged in {judged - dumped:.1f} s: {carried}")
     print(f"  {verdict.difference or 'every signature, proposer and state root is right'}", flush=True)
     return verdict
@@ -208,9 +210,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Judge a life cycle on each execution client; return 1 if anything differs or could not be judged."""
     parser = argparse.ArgumentParser(prog="python -m floe.devnet.judge", description=__doc__.split("\n\n")[0])
     parser.add_argument("--execution", choices=("anvil", "ethereumjs"), action="append", help="default: both")
-    chosen = parser.parse_args(arguments).execution or ["anvil", "ethereumjs"]
+    parser.add_argument("--fork", choices=("fulu", "electra"), default="fulu", help="default: %(default)s")
+    options = parser.parse_args(arguments)
     try:
-        verdicts = [run(execution) for execution in chosen]
+        verdicts = [run(execution, options.fork) for execution in options.execution or ("anvil", "ethereumjs")]
     except (JudgeError, DevnetError) as error:
         print(f"judge: {error}", file=sys.stderr)
         return 1

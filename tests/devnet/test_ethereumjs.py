@@ -18,8 +18,10 @@ from eth_abi.abi import encode
 from eth_account import Account
 from eth_utils.crypto import keccak
 
+from floe.devnet import Devnet, DevnetError
 from floe.devnet.ethereumjs import EthereumJS
 from floe.devnet.execution import Attributes, ExecutionError, Payload, UnsupportedError, Withdrawal
+from floe.devnet.judge import dump, judge
 from floe.devnet.rpc import Rpc
 from floe.devnet.settings import MNEMONIC, Settings
 from floe.devnet.system_contracts import (
@@ -221,6 +223,15 @@ def test_accept__other_beacon_root__is_refused(chain):
         chain.side.accept(built, replace(attributes, parent_beacon_root=b"\x05" * 32))
 
 
+def test_accept__checkpoints__are_what_the_chain_calls_safe_and_final(chain):
+    final, safe = chain.slot(), chain.slot()
+    attributes = replace(chain.attributes(), safe_block_hash=safe.block_hash, finalized_block_hash=final.block_hash)
+    chain.head = chain.side.build(attributes)
+    chain.side.accept(chain.head, attributes)
+    for tag, payload in (("finalized", final), ("safe", safe), ("latest", chain.head)):
+        assert chain.rpc.call("eth_getBlockByNumber", tag, False)["hash"] == "0x" + payload.block_hash.hex()
+
+
 def test_build__time_of_the_head__is_refused(chain):
     chain.slot()
     with pytest.raises(ExecutionError, match=r"EthereumJS refuses: .*timestamp"):
@@ -273,6 +284,31 @@ def test_build__process_dead__raises_the_log(tmp_path):
     side.stop()
     side.stop()
     assert _ends(pid)
+
+
+def test_devnet__on_ethereumjs__both_chains_have_the_same_blocks(tmp_path):
+    with Devnet(execution="ethereumjs") as devnet:
+        pubkey = devnet.deposit(100, b"\x02" + bytes(11) + b"\x22" * 20, 32 * GWEI)
+        devnet.advance(1)
+        devnet.miss(1)
+        devnet.advance(3)
+        body = devnet.beacon("/eth/v2/beacon/blocks/1")["data"]["message"]["body"]
+        [request] = body["execution_requests"]["deposits"]
+        assert request["pubkey"] == "0x" + pubkey.hex()
+        head = devnet.beacon("/eth/v2/beacon/blocks/head")["data"]["message"]
+        there = devnet.rpc.call("eth_getBlockByNumber", "latest", False)
+        assert head["body"]["execution_payload"]["block_hash"] == there["hash"]
+        assert (head["parent_root"], head["slot"]) == (there["parentBeaconBlockRoot"], "4")
+        with pytest.raises(DevnetError, match="no snapshots"):
+            devnet.snapshot()
+        with pytest.raises(DevnetError, match="commit to their requests"):
+            devnet.drop_requests(1)
+        dump(devnet.beacon_url, tmp_path / "dump")
+        pids = devnet.pids
+    verdict = judge(tmp_path / "dump")
+    assert (verdict.difference, verdict.slot, verdict.carried["depositsRequests"]) == (None, 4, 1)
+    assert pids is not None
+    assert all(map(_ends, pids))
 
 
 def _sha(data: bytes) -> bytes:
