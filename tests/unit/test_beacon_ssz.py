@@ -362,7 +362,7 @@ def test_recorded_balance__as_it_is__four_to_a_chunk_little_endian(recorded_bala
         assert balance == np.frombuffer(proof.balance_chunk, "<u8")[neighbour % 4]
 
 
-def test_recorded_balance__known_amounts(data_folder: Path) -> None:
+def test_recorded_balance__both_recordings__known_amounts(data_folder: Path) -> None:
     amounts = []
     for name in WITH_BALANCE:
         proof = Recorded(data_folder / "beacon" / name)
