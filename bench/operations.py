@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from eth_account import Account
 
 from bench.node import Transaction
-from bench.protocol import DAY, ETHER, HOUR, Protocol
+from bench.protocol import DAY, ETHER, GWEI, HOUR, Protocol
 
 SAMPLES = 32
 
@@ -248,6 +248,12 @@ def send_to_validators(p: Protocol) -> Samples:
     return p.gas([p.pool.transaction(p.deployer, signature, p.amount(32, 64)) for _ in range(SAMPLES)])
 
 
+def raise_pending_loss(p: Protocol) -> Samples:
+    """Count slashings as lost, as the registry that has seen them proven."""
+    signature = "raise_pending_loss(uint256)"
+    return p.gas([p.pool.transaction(p.deployer, signature, p.amount(1, 32) // GWEI) for _ in range(SAMPLES)])
+
+
 def declare_stale(p: Protocol) -> Samples:
     """Let exits go on after reports have stopped."""
     return [p.gas([p.pool.transaction(p.outsider, "declare_stale()")], 4 * DAY)[0] for _ in range(SAMPLES)]
@@ -288,6 +294,7 @@ OTHERS: dict[str, Operation] = {
     "report with rewards": report,
     "report with a loss": report_loss,
     "send to validators": send_to_validators,
+    "raise the pending loss": raise_pending_loss,
     "declare stale": declare_stale,
 }
 """By what is shown."""

@@ -24,6 +24,7 @@ from floe.deploy.config import load
 from floe.deploy.plan import plan
 
 ETHER = 10**18
+GWEI = 10**9
 HOUR = 3_600
 DAY = 24 * HOUR
 UNLIMITED = 2**256 - 1
