@@ -111,7 +111,8 @@ class Anvil:
     def build(self, attributes: Attributes) -> Payload:
         """Mine the slot's block; what was mined since the slot before becomes part of the payload."""
         since = self._number
-        if self._block(since)["hash"] != _hex(self._hash):
+        head = self._call("eth_getBlockByNumber", hex(since), False)
+        if head is None or head["hash"] != _hex(self._hash):
             raise ExecutionError("the execution chain was reverted alone: use the devnet's snapshots, which hold both")
         queued = {kind: _bytes(self._call("eth_call", _from_system(to), "latest")) for kind, to in QUEUES.items()}
         self._call("evm_setAutomine", False)

@@ -10,21 +10,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from floe.beacon.deposit import DepositData
 from floe.devnet.rpc import Connection, Rpc, RpcError
 from floe.devnet.settings import MNEMONIC, Settings
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
+
+if TYPE_CHECKING:
+    from ape.api import ProviderAPI
 
 PATIENCE = 60
 """Seconds until a devnet must be up."""
@@ -213,16 +218,17 @@ class Devnet:
         return {name: bytes.fromhex(value[2:]) for name, value in data.items()}
 
     def deposit(self, key: int, credentials: bytes, amount_gwei: int, account: int = -1) -> bytes:
-        """Send a signed deposit to the deposit contract, as a stranger does; return the public key."""
+        """Sign a deposit with key number `key`, and send it as a stranger does; return the public key."""
         data = self.deposit_data(key, credentials, amount_gwei)
-        arguments = encode(["bytes", "bytes", "bytes", "bytes32"], [data[name] for name in _DEPOSIT_ARGUMENTS])
-        self.send(
-            DEPOSIT_CONTRACT,
-            keccak(text="deposit(bytes,bytes,bytes,bytes32)")[:4] + arguments,
-            amount_gwei * GWEI,
-            account,
-        )
+        self.send_deposit(DepositData(amount=amount_gwei, **_without_root(data)), account)
         return data["pubkey"]
+
+    def send_deposit(self, data: DepositData, account: int = -1) -> str:
+        """Send any deposit, whoever signed it, to the deposit contract; return the transaction's hash."""
+        arguments = (data.pubkey, data.withdrawal_credentials, data.signature, data.root)
+        call = keccak(text="deposit(bytes,bytes,bytes,bytes32)")[:4]
+        call += encode(["bytes", "bytes", "bytes", "bytes32"], arguments)
+        return self.send(DEPOSIT_CONTRACT, call, data.amount * GWEI, account)
 
     def exit(self, validator: int | str | bytes) -> None:
         """Sign a voluntary exit of a validator that the devnet runs, and put it into the pool."""
@@ -259,7 +265,7 @@ class Devnet:
         transaction: dict[str, Any] = {
             "chainId": self.settings.chain_id,
             "nonce": int(self.rpc.call("eth_getTransactionCount", sender.address, "latest"), 16),
-            "to": to,
+            "to": to_checksum_address(to),
             "value": value,
             "data": data,
             "gas": gas,
@@ -268,6 +274,19 @@ class Devnet:
         }
         signed = sender.sign_transaction(transaction).raw_transaction
         return str(self.rpc.call("eth_sendRawTransaction", "0x" + signed.hex().removeprefix("0x")))
+
+    @contextmanager
+    def ape(self) -> Iterator[ProviderAPI]:
+        """Connect Ape to the execution chain, as its network `ethereum:local`."""
+        import ape
+
+        local = ape.networks.ethereum.local
+        if self.settings.execution == "anvil":
+            connection = local.use_provider("foundry", provider_settings={"host": self.execution_url})
+        else:
+            connection = local.use_provider("node", provider_settings={"uri": self.execution_url})
+        with connection as provider:
+            yield provider
 
     # --- HTTP ---
 
@@ -317,7 +336,8 @@ class Devnet:
         raise DevnetError(f"the devnet {what}\n{self.log()}")
 
 
-_DEPOSIT_ARGUMENTS: Sequence[str] = ("pubkey", "withdrawal_credentials", "signature", "deposit_data_root")
+def _without_root(data: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: value for name, value in data.items() if name != "deposit_data_root"}
 
 
 def _hex(data: bytes) -> str:
