@@ -739,9 +739,9 @@ def test_calldata__no_deposit_or_too_many__refused(deposits, count):
 
 
 class Node:
-    """A beacon node of a few answers, on 127.0.0.1. Its state knows one validator and one pending deposit."""
+    """A beacon node of a few answers, on 127.0.0.1. Its state has one validator, and pending deposits."""
 
-    def __init__(self, network: Network, validator: DepositData, pending: DepositData) -> None:
+    def __init__(self, network: Network, validator: DepositData, *pending: DepositData) -> None:
         header = BeaconBlockHeader(slot=9, state_root=sha256(b"state").digest())
         fields = {
             "slot": "9",
@@ -781,12 +781,13 @@ class Node:
             ],
             f"{state}/pending_deposits": [
                 {
-                    "pubkey": "0x" + pending.pubkey.hex(),
-                    "withdrawal_credentials": "0x" + pending.withdrawal_credentials.hex(),
+                    "pubkey": "0x" + one.pubkey.hex(),
+                    "withdrawal_credentials": "0x" + one.withdrawal_credentials.hex(),
                     "amount": "1000000000",
-                    "signature": "0x" + pending.signature.hex(),
+                    "signature": "0x" + one.signature.hex(),
                     "slot": "5",
                 }
+                for one in pending
             ],
         }
         self.asked: list[bytes] = []
@@ -872,7 +873,7 @@ def test_command__bad_file__one_line_a_problem_and_exit_code_1(good_file):
 def test_command__keys_that_the_beacon_chain_knows__refused_with_their_credentials(tmp_path):
     file = tmp_path / "deposit_data.json"
     write(file, [signed(index, network=DEVNET) for index in range(3)], DEVNET)
-    with Node(DEVNET, validator=front_run(2, DEVNET), pending=front_run(1, DEVNET)) as node:
+    with Node(DEVNET, front_run(2, DEVNET), front_run(1, DEVNET), signed(1, network=DEVNET)) as node:
         code, output = command(file, "--vault", VAULT, "--beacon", node.url)
     assert code == 1
     theirs = credentials(OUTSIDERS_VAULT).hex()
@@ -887,7 +888,7 @@ def test_command__keys_that_the_beacon_chain_knows__refused_with_their_credentia
 def test_command__keys_that_the_beacon_chain_does_not_know__right(tmp_path):
     file = tmp_path / "deposit_data.json"
     write(file, [signed(0, network=DEVNET)], DEVNET)
-    with Node(DEVNET, validator=front_run(2, DEVNET), pending=front_run(1, DEVNET)) as node:
+    with Node(DEVNET, front_run(2, DEVNET), front_run(1, DEVNET)) as node:
         code, output = command(file, "--vault", VAULT, "--beacon", node.url, "--network", "devnet")
     assert code == 0
     assert re.search(r"beacon chain +knows none of the keys", output)
@@ -895,17 +896,17 @@ def test_command__keys_that_the_beacon_chain_does_not_know__right(tmp_path):
 
 def test_command__node_of_another_chain__refused(good_file):
     impostor = Network(name="mainnet", genesis_fork_version=DEVNET.genesis_fork_version)
-    for network, name in ((HOODI, "mainnet"), (DEVNET, "mainnet"), (impostor, "mainnet")):
-        with Node(network, validator=front_run(2, network), pending=front_run(1, network)) as node:
+    for network, name in ((HOODI, "mainnet"), (DEVNET, "mainnet"), (impostor, "mainnet"), (DEVNET, "othernet")):
+        with Node(network, front_run(2, network), front_run(1, network)) as node:
             code, output = command(good_file, "--vault", VAULT, "--beacon", node.url, "--network", name)
         assert code == 1
         assert f"is on {network.name}, fork version {network.genesis_fork_version.hex()}, not on {name}" in output
-    with Node(impostor, validator=front_run(2, impostor), pending=front_run(1, impostor)) as node:
+    with Node(impostor, front_run(2, impostor), front_run(1, impostor)) as node:
         assert command(good_file, "--vault", VAULT, "--beacon", node.url)[0] == 1
 
 
 def test_command__node_that_answers_no_question__one_line(good_file):
-    with Node(MAINNET, validator=front_run(2, MAINNET), pending=front_run(1, MAINNET)) as node:
+    with Node(MAINNET, front_run(2, MAINNET), front_run(1, MAINNET)) as node:
         for path in list(node.answers):
             answer = node.answers.pop(path)
             code, output = command(good_file, "--vault", VAULT, "--beacon", node.url)
