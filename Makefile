@@ -111,7 +111,7 @@ SPECS = install --quiet --require-hashes --no-deps --target .venv/specs --requir
 # The links lead past npm's wrapper scripts, which would leave a node process beside every anvil.
 node_modules/.stamp: package-lock.json package.json
 	@bash scripts/doctor.sh --quiet
-	@echo "installing anvil and forge into node_modules/"
+	@echo "installing anvil, forge, EthereumJS and Lodestar into node_modules/"
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@cd node_modules/.bin && for tool in anvil forge; do ln -sf ../@foundry-rs/$$tool-*-*/bin/$$tool $$tool; done
 	@touch $@

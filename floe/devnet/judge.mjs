@@ -2,18 +2,22 @@
 //
 //     node floe/devnet/judge.mjs FOLDER
 //
-// FOLDER holds config.json (the answer of /eth/v1/config/spec), genesis.ssz (a BeaconState), blocks/*.ssz (each a
-// SignedBeaconBlock; names sort by slot) and, if wanted, states/SLOT.ssz (what a root that differs is taken apart with).
+// FOLDER holds config.json (what /eth/v1/config/spec says), genesis.ssz (a BeaconState), blocks/*.ssz (each a
+// SignedBeaconBlock; names sort by slot) and, if wanted, states/SLOT.ssz (to name the fields of a root that differs).
 // Every signature, the proposer, every rule of the state transition and the state root of every block are verified.
 // The engine's verdict on a payload is taken as given: executing it is the execution client's part.
 //
 // Prints one JSON object: slot and root it came to, blocks, what they carried, and the first difference or null.
 // Exit code: 0 all agree, 1 a difference, 2 the folder cannot be read.
-import { readFileSync, readdirSync, existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const OFFSET_OF_STATE_SLOT = 40; // after genesis_time and genesis_validators_root
 const OFFSET_OF_BLOCK_SLOT = 100; // after the message's offset and the signature
+const OPERATIONS = [
+  "proposerSlashings", "attesterSlashings", "attestations", "voluntaryExits", "blsToExecutionChanges",
+];
+const REQUESTS = ["deposits", "withdrawals", "consolidations"];
 const slotAt = (bytes, offset) => Number(bytes.readBigUInt64LE(offset));
 const hex = (bytes) => `0x${Buffer.from(bytes).toString("hex")}`;
 
@@ -21,22 +25,21 @@ async function judge(folder) {
   const json = JSON.parse(readFileSync(join(folder, "config.json")));
   // The preset must be chosen before Lodestar is loaded.
   process.env.LODESTAR_PRESET = json.PRESET_BASE;
-  const { chainConfigFromJson, createBeaconConfig, createChainConfig, createChainForkConfig } = await import("@lodestar/config");
-  const { DataAvailabilityStatus, ExecutionPayloadStatus, createCachedBeaconState, createPubkeyCache, stateTransition } =
-    await import("@lodestar/state-transition");
+  const lodestar = { ...(await import("@lodestar/config")), ...(await import("@lodestar/state-transition")) };
 
-  const chainConfig = createChainConfig(chainConfigFromJson(json));
-  const types = (slot) => createChainForkConfig(chainConfig).getForkTypes(slot);
+  const chainConfig = lodestar.createChainConfig(lodestar.chainConfigFromJson(json));
+  const forks = lodestar.createChainForkConfig(chainConfig);
+  const types = (slot) => forks.getForkTypes(slot);
   const genesis = readFileSync(join(folder, "genesis.ssz"));
   const anchor = types(slotAt(genesis, OFFSET_OF_STATE_SLOT)).BeaconState.deserializeToViewDU(genesis);
-  const config = createBeaconConfig(chainConfig, anchor.genesisValidatorsRoot);
-  let state = createCachedBeaconState(anchor, { config, pubkeyCache: createPubkeyCache() });
+  const config = lodestar.createBeaconConfig(chainConfig, anchor.genesisValidatorsRoot);
+  let state = lodestar.createCachedBeaconState(anchor, { config, pubkeyCache: lodestar.createPubkeyCache() });
 
   const carried = {};
   const count = (name, list) => (carried[name] = (carried[name] ?? 0) + list.length);
   const options = {
-    executionPayloadStatus: ExecutionPayloadStatus.valid,
-    dataAvailabilityStatus: DataAvailabilityStatus.Available,
+    executionPayloadStatus: lodestar.ExecutionPayloadStatus.valid,
+    dataAvailabilityStatus: lodestar.DataAvailabilityStatus.Available,
     verifyProposer: true,
     verifySignatures: true,
     verifyStateRoot: false, // done below, to say where it differs
@@ -50,7 +53,7 @@ async function judge(folder) {
     let block;
     try {
       block = types(slot).SignedBeaconBlock.deserialize(bytes);
-      state = stateTransition(state, block, options);
+      state = lodestar.stateTransition(state, block, options);
     } catch (error) {
       return verdict({ block: name, what: error.message, fields: [] });
     }
@@ -61,8 +64,8 @@ async function judge(folder) {
     }
     blocks += 1;
     const { body } = block.message;
-    for (const list of ["proposerSlashings", "attesterSlashings", "attestations", "voluntaryExits", "blsToExecutionChanges"]) count(list, body[list]);
-    for (const list of ["deposits", "withdrawals", "consolidations"]) count(`${list}Requests`, body.executionRequests?.[list] ?? []);
+    for (const list of OPERATIONS) count(list, body[list]);
+    for (const list of REQUESTS) count(`${list}Requests`, body.executionRequests[list]);
     count("withdrawals", body.executionPayload.withdrawals);
     count("transactions", body.executionPayload.transactions);
   }

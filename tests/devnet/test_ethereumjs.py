@@ -20,7 +20,7 @@ from eth_utils.crypto import keccak
 
 from floe.devnet import Devnet, DevnetError
 from floe.devnet.ethereumjs import EthereumJS
-from floe.devnet.execution import Attributes, ExecutionError, Payload, UnsupportedError, Withdrawal
+from floe.devnet.execution import Attributes, ExecutionError, ExecutionSide, Payload, UnsupportedError, Withdrawal
 from floe.devnet.judge import dump, judge
 from floe.devnet.rpc import Rpc
 from floe.devnet.settings import MNEMONIC, Settings
@@ -44,7 +44,7 @@ class Chain:
     """The client, and the beacon chain's part of each slot."""
 
     def __init__(self, folder: Path) -> None:
-        self.side = EthereumJS(Settings(execution="ethereumjs", genesis_time=GENESIS_TIME), str(folder))
+        self.side: ExecutionSide = EthereumJS(Settings(execution="ethereumjs", genesis_time=GENESIS_TIME), str(folder))
         self.head = self.genesis = self.side.start(GENESIS_TIME)
         self.rpc = Rpc(self.side.url)
         Account.enable_unaudited_hdwallet_features()

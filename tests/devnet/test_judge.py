@@ -6,12 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from floe.devnet import Devnet
-from floe.devnet.judge import DEMANDED, JudgeError, Verdict, dump, dump_state, judge, main
+from floe.devnet import judge as module
+from floe.devnet.judge import DEMANDED, Difference, JudgeError, Verdict, dump, dump_state, judge, main, run
 
 SLASHED_AT = 3
 MISSED = 6
@@ -180,3 +184,60 @@ def test_main__unknown_execution__is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["--execution", "geth"])
     assert "invalid choice" in capsys.readouterr().err
+
+
+AGREED = Verdict(slot=18, root="0x01", blocks=18, carried=DEMANDED, difference=None)
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[Verdict]:
+    """Return a list for what the judge is to find, one after the other, on a devnet that is none and ends at AGREED."""
+    verdicts: list[Verdict] = []
+    monkeypatch.setattr(module, "Devnet", lambda **_: nullcontext(SimpleNamespace(beacon_url="")))
+    monkeypatch.setattr(module, "life_cycle", lambda _: None)
+    monkeypatch.setattr(module, "dump", lambda *_: (AGREED.slot, AGREED.root))
+    monkeypatch.setattr(module, "dump_state", lambda *_: None)
+    monkeypatch.setattr(module, "judge", lambda _: verdicts.pop(0))
+    return verdicts
+
+
+def test_run__all_agree__returns_the_verdict(found, capsys):
+    found.append(AGREED)
+    assert run("anvil", "fulu") == AGREED
+    assert "every signature, proposer and state root is right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        (replace(AGREED, slot=17), "the head is 18"),
+        (replace(AGREED, root="0x02"), "the head is 18 0x01"),
+        *[
+            (replace(AGREED, carried=DEMANDED | {name: least - 1}), f"carried {least - 1} {name}")
+            for name, least in DEMANDED.items()
+        ],
+    ],
+)
+def test_run__judge_saw_too_little__is_refused(found, verdict, reason):
+    found.append(verdict)
+    with pytest.raises(JudgeError, match=reason):
+        run("anvil", "fulu")
+
+
+def test_main__difference_on_one_of_two__is_told_and_fails(found, capsys):
+    first = Difference("00000012.ssz", "state root 0x1, the block says 0x2", [])
+    found += [AGREED]
+    found += [replace(AGREED, difference=each) for each in (first, replace(first, fields=["balances"]))]
+    assert main([]) == 1
+    assert "slot 12: state root 0x1, the block says 0x2; it differs in balances" in capsys.readouterr().out
+
+
+def test_main__all_agree__succeeds(found):
+    found += [AGREED, AGREED]
+    assert main([]) == 0
+
+
+def test_main__cannot_judge__says_why_and_fails(found, capsys):
+    found.append(replace(AGREED, carried=DEMANDED | {"voluntaryExits": 0}))
+    assert main(["--execution", "anvil"]) == 1
+    assert capsys.readouterr().err == "judge: the blocks carried 0 voluntaryExits, a life cycle has at least 1\n"
