@@ -16,11 +16,9 @@ credentials); the deposit contract, phase0/deposit-contract.md. Amounts are gwei
 # No `from __future__ import annotations` here: SSZ containers need their annotations as types.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Len
 from eth_abi.abi import encode
 from eth_utils.address import is_address, is_checksum_address
 from eth_utils.crypto import keccak
@@ -60,7 +58,7 @@ class Network(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    genesis_fork_version: Annotated[bytes, Len(4, 4)]
+    genesis_fork_version: Annotated[bytes, Field(min_length=4, max_length=4)]
 
 
 MAINNET = Network(name="mainnet", genesis_fork_version=bytes.fromhex("00000000"))
@@ -76,18 +74,18 @@ class DepositData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    pubkey: Annotated[bytes, Len(48, 48)]
-    withdrawal_credentials: Annotated[bytes, Len(32, 32)]
+    pubkey: Annotated[bytes, Field(min_length=48, max_length=48)]
+    withdrawal_credentials: Annotated[bytes, Field(min_length=32, max_length=32)]
     amount: Annotated[int, Field(ge=0, lt=2**64)]
     """In gwei."""
-    signature: Annotated[bytes, Len(96, 96)]
+    signature: Annotated[bytes, Field(min_length=96, max_length=96)]
 
-    @cached_property
+    @property
     def message_root(self) -> bytes:
         """Root of key, credentials and amount: what is signed, before the domain is mixed in. 32 bytes."""
         return _message_root(self.pubkey, self.withdrawal_credentials, self.amount)
 
-    @cached_property
+    @property
     def root(self) -> bytes:
         """Root of all four fields, `deposit_data_root` of the deposit contract. 32 bytes."""
         return bytes(
@@ -110,8 +108,8 @@ def sign_deposit(secret: int, credentials: bytes, amount_gwei: int, fork_version
     `credentials` has 32 bytes, `fork_version` is the 4 bytes of the chain's genesis fork version. Raises
     keys.KeyMaterialError for a secret that is out of range, ValueError for wrong lengths and amounts.
     """
-    if len(credentials) != 32 or not 0 <= amount_gwei < 2**64:
-        raise ValueError("withdrawal credentials have 32 bytes, an amount fits into 8")
+    if (len(credentials), len(fork_version)) != (32, 4) or not 0 <= amount_gwei < 2**64:
+        raise ValueError("withdrawal credentials have 32 bytes, a fork version 4, and an amount fits into 8")
     pubkey = keys.public_key(secret)
     root = _signing_root(_message_root(pubkey, credentials, amount_gwei), fork_version)
     return DepositData(

@@ -364,10 +364,19 @@ def test_deposit__wrong_length_or_amount__cannot_be_made(change):
         DepositData(**signed(0).model_dump() | change)
 
 
-@pytest.mark.parametrize(("length", "amount"), [(31, 1), (33, 1), (32, -1), (32, 2**64)])
-def test_sign_deposit__wrong_length_or_amount__refused(length, amount):
+@pytest.mark.parametrize(
+    ("length", "amount", "version"), [(31, 1, 4), (33, 1, 4), (32, -1, 4), (32, 2**64, 4), (32, 1, 3), (32, 1, 5)]
+)
+def test_sign_deposit__wrong_length_or_amount__refused(length, amount, version):
     with pytest.raises(ValueError, match="withdrawal credentials have 32 bytes"):
-        sign_deposit(1, bytes(length), amount, bytes(4))
+        sign_deposit(1, bytes(length), amount, bytes(version))
+
+
+def test_deposit__changed_copy__has_roots_of_its_own():
+    good, other = signed(0), signed(1)
+    assert good.root != other.root
+    assert good.model_copy(update=other.model_dump()).root == other.root
+    assert good.model_copy(update={"amount": 1}).message_root != good.message_root
 
 
 def test_credentials__of_a_vault__compounding_prefix_zeros_address():
