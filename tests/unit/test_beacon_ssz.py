@@ -648,6 +648,23 @@ def test_multiproof__one_thing_changed__fails(case: tuple[Tree, list[int], bool]
         refuse(indices, nodes[::-1], branch)
 
 
+def test_root_of__branch_of_another_length__says_which_way() -> None:
+    tree = Tree(Random(2).randbytes(32 * 6), 3)
+    branch, nodes = tree.branch([1, 4]), [tree.node(0, 1), tree.node(0, 4)]
+    assert root_of([9, 12], nodes, branch) == tree.root
+    for short in (branch[:-1], branch[1:], []):
+        with pytest.raises(ProofError, match="the branch is too short"):
+            root_of([9, 12], nodes, short)
+    with pytest.raises(ProofError, match="the branch is too long"):
+        root_of([9, 12], nodes, [*branch, branch[0]])
+
+
+def test_root_of__node_of_another_size__refused() -> None:
+    for node, sibling in ((bytes(31), bytes(32)), (bytes(32), bytes(31)), (bytes(33), bytes(31)), (bytes(32), b"")):
+        with pytest.raises(ProofError, match="every node has 32 bytes"):
+            root_of([2], [node], [sibling])
+
+
 def test_root_of__nothing_or_mixed_levels__refused() -> None:
     for indices, nodes in (([], []), ([0], [bytes(32)]), ([3, 4], [bytes(32)] * 2)):
         with pytest.raises(ProofError):
