@@ -3,7 +3,8 @@
     python -m bench.deposits            measure, print, and fail above the bar
     python -m bench.deposits --write    keep the numbers in `deposits.json` as well
 
-One process, one core. The signatures are made before the clock starts. For scale, one of them is verified by py_ecc,
+One process, one core. The signatures are made before the clock starts. The bar is for seconds of that core, which on a
+quiet machine are the seconds that pass; those are shown beside them. For scale, one signature is verified by py_ecc,
 which is Python alone.
 """
 
@@ -14,8 +15,11 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from eth_typing import BLSPubkey, BLSSignature
 from py_ecc.bls.ciphersuites import G2ProofOfPossession
@@ -33,42 +37,55 @@ SEED = sha256(b"deposits of the benchmark").digest()
 VAULT = "0x" + "f1" * 20
 
 
-def measure() -> dict[str, float]:
-    """Return the seconds of each step, for all deposits together; of py_ecc for one signature."""
+class Taken(NamedTuple):
+    """What something took, in seconds: of the core, and until it was done."""
+
+    cpu: float
+    wall: float
+
+
+@contextmanager
+def timed(name: str, into: dict[str, Taken]) -> Iterator[None]:
+    """Note under `name` what the block takes."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield
+    into[name] = Taken(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def measure() -> dict[str, Taken]:
+    """Return what each step takes for all deposits together, and py_ecc for one signature."""
+    taken: dict[str, Taken] = {}
     credentials, version = deposit.credentials(VAULT), MAINNET.genesis_fork_version
     secrets = [keys.signing_key(SEED, index) for index in range(DEPOSITS)]
-    start = time.perf_counter()
-    deposits = [deposit.sign_deposit(secret, credentials, PREDEPOSIT_GWEI, version) for secret in secrets]
-    signing = time.perf_counter() - start
-
+    with timed("sign", taken):
+        deposits = [deposit.sign_deposit(secret, credentials, PREDEPOSIT_GWEI, version) for secret in secrets]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "deposit_data.json"
         deposit.write(file, deposits, MAINNET)
-        start = time.perf_counter()
-        checked = deposit.check(deposit.read(file), MAINNET, VAULT, registry=lambda _: {}, beacon=lambda _: {})
-        checking = time.perf_counter() - start
+        with timed("check", taken):
+            checked = deposit.check(deposit.read(file), MAINNET, VAULT, registry=lambda _: {}, beacon=lambda _: {})
     if checked != deposits:
         raise RuntimeError("the check returned other deposits than were signed")
-
     message = deposits[0].message_root
     pubkey, signature = BLSPubkey(deposits[0].pubkey), BLSSignature(keys.sign(secrets[0], message))
-    start = time.perf_counter()
-    if not G2ProofOfPossession.Verify(pubkey, message, signature):
+    with timed("py_ecc_verify_one", taken):
+        holds = G2ProofOfPossession.Verify(pubkey, message, signature)
+    if not holds:
         raise RuntimeError("py_ecc does not take the signature")
-    return {"sign": signing, "check": checking, "py_ecc_verify_one": time.perf_counter() - start}
+    return taken
 
 
-def table(taken: dict[str, float]) -> Table:
+def table(taken: dict[str, Taken]) -> Table:
     """Return the numbers, for people."""
     shown = Table(title=f"{DEPOSITS:,} deposits, one core", title_justify="left")
-    for name in ("", "seconds", "ms each", "bar"):
+    for name in ("", "seconds of the core", "bar", "ms each", "seconds passed"):
         shown.add_column(name, justify="right" if name else "left", no_wrap=True)
-    colour = "green" if taken["check"] < BAR_SECONDS else "red"
-    check = taken["check"]
-    each = 1_000 / DEPOSITS
-    shown.add_row("check a file", f"[{colour}]{check:.2f}[/]", f"{check * each:.2f}", f"{BAR_SECONDS:.0f}")
-    shown.add_row("sign", f"{taken['sign']:.2f}", f"{taken['sign'] * each:.2f}", "")
-    shown.add_row("verify by py_ecc", "", f"{taken['py_ecc_verify_one'] * 1_000:.0f}", "")
+    for name, label in (("check", "check a file"), ("sign", "sign")):
+        cpu, wall = taken[name]
+        bar = f"{BAR_SECONDS:.0f}" if name == "check" else ""
+        colour = "red" if bar and cpu >= BAR_SECONDS else "green"
+        shown.add_row(label, f"[{colour}]{cpu:.2f}[/]", bar, f"{1_000 * cpu / DEPOSITS:.2f}", f"{wall:.2f}")
+    shown.add_row("verify one by py_ecc", "", "", f"{1_000 * taken['py_ecc_verify_one'].cpu:.0f}", "")
     return shown
 
 
@@ -81,10 +98,10 @@ def main() -> int:
     Console().print(table(taken))
     if options.write:
         numbers = {"deposits": DEPOSITS, "bar_seconds": BAR_SECONDS}
-        numbers |= {f"{name}_seconds": round(value, 2) for name, value in taken.items()}
+        numbers |= {f"{name}_seconds": round(value.cpu, 2) for name, value in taken.items()}
         NUMBERS.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
-    if taken["check"] >= BAR_SECONDS:
-        print(f"{DEPOSITS:,} deposits took {taken['check']:.1f} s to check, the bar is {BAR_SECONDS:.0f} s")
+    if taken["check"].cpu >= BAR_SECONDS:
+        print(f"{DEPOSITS:,} deposits took {taken['check'].cpu:.1f} s to check, the bar is {BAR_SECONDS:.0f} s")
         return 1
     return 0
 
