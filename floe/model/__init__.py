@@ -1,16 +1,19 @@
-"""The reference model: what the pool, the queue and the rebasing token do, in plain integers.
+"""The reference model: what the pool, the queue, the rebasing token and the registry do, in plain integers.
 
 Nothing here reads, writes or signs anything. Every function is one rule; what it raises is the contract's reason. The
 fuzz campaign drives the contracts and this model side by side and demands equality to the wei after every transaction.
 
-    basics          integers, reverts, time and ETH
-    parameters      the pool's parameters and their bounds
-    tokens          allowances, permits, roles
-    pool            prices, deposits, the instant exit, reports
-    queue           tickets and the curve
-    vault           what holds ETH for the pool to sweep
-    rebasing_token  the rebasing view
-    protocol        all of it, wired, and how to undo a call
+    basics            integers, reverts, time and ETH
+    parameters        the pool's parameters and their bounds
+    tokens            allowances, permits, roles
+    pool              prices, deposits, the instant exit, reports
+    queue             tickets and the curve
+    vault             what holds ETH for the pool to sweep, and makes requests
+    system_contracts  block roots, deposits and requests, as Ethereum keeps them
+    registry          operators, proofs, top-ups, pulling back
+    beacon            a small beacon chain, which the registry is about
+    rebasing_token    the rebasing view
+    protocol          all of it, wired, and how to undo a call
 
 The caller is always the argument `sender`, the ETH sent with the call `value`. A caller has the ETH he sends.
 """

@@ -31,7 +31,7 @@ from floe.model.basics import (
 )
 from floe.model.parameters import Parameters
 from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles, Signature
-from floe.model.vault import Vault
+from floe.model.vault import Vault, WithdrawalVault
 
 if TYPE_CHECKING:
     from floe.model.queue import Queue
@@ -82,7 +82,7 @@ class Pool:
 
     chain: Chain
     address: Address
-    withdrawal_vault: Vault
+    withdrawal_vault: WithdrawalVault
     execution_vault: Vault
     parameters: Parameters
     fee_recipient: Address

@@ -11,8 +11,17 @@ from floe.model.parameters import Parameters
 from floe.model.pool import Pool
 from floe.model.queue import Queue
 from floe.model.rebasing_token import RebasingToken
+from floe.model.registry import (
+    KEEPER_ROLE,
+    OPERATORS_ROLE,
+    ChainConstants,
+    Fork,
+    Registry,
+    RegistryParameters,
+)
+from floe.model.system_contracts import SystemContracts
 from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
-from floe.model.vault import Vault
+from floe.model.vault import Vault, WithdrawalVault
 
 Answer = TypeVar("Answer")
 Checkpoint = list[tuple[list[Any], list[Any]]]
@@ -44,7 +53,7 @@ class Protocol:
         self.pool = Pool(
             chain=self.chain,
             address=a.pool,
-            withdrawal_vault=Vault(self.chain, a.withdrawal_vault, a.pool),
+            withdrawal_vault=WithdrawalVault(self.chain, a.withdrawal_vault, a.pool),
             execution_vault=Vault(self.chain, a.execution_vault, a.pool),
             parameters=parameters,
             fee_recipient=a.fee_recipient,
@@ -61,7 +70,35 @@ class Protocol:
         pool, token = self.pool, self.token
         self._parts: list[tuple[Any, list[str], list[str]]] = []
         """Every part of the state, its fields that are numbers and the like, and its collections."""
-        for part in (self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances):
+        self._keep(self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances)
+
+    def add_registry(
+        self,
+        address: Address,
+        system: SystemContracts,
+        constants: ChainConstants,
+        forks: list[Fork],
+        parameters: RegistryParameters,
+        admin: Address,
+        council: Address,
+        keepers: list[Address],
+    ) -> Registry:
+        """Deploy a registry beside the pool. It needs the pool's registry role, which only the pool's admin can give.
+
+        The request contracts in `system` come in the order of their types.
+        """
+        vault = self.pool.withdrawal_vault
+        vault.books, vault.system = self.pool, system
+        vault.system_contracts = dict(enumerate(system.requests, 1))
+        parameters.check()
+        roles = Roles({(ADMIN_ROLE, admin), (OPERATORS_ROLE, council), *((KEEPER_ROLE, k) for k in keepers)})
+        registry = Registry(self.chain, address, self.pool, vault, system, constants, list(forks), parameters, roles)
+        self.chain.ether |= dict.fromkeys((address, system.deposit_contract.address, *system.requests), 0)
+        self._keep(registry, roles, vault, system.block_roots, system.deposit_contract, *system.requests.values())
+        return registry
+
+    def _keep(self, *parts: Any) -> None:
+        for part in parts:
             copied = {field.name: isinstance(getattr(part, field.name), dict | list | set) for field in fields(part)}
             self._parts.append((part, [n for n, c in copied.items() if not c], [n for n, c in copied.items() if c]))
 
