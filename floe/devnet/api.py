@@ -71,16 +71,16 @@ class Api:
             ("GET", "/eth/v1/beacon/blocks/{}/root", self.block_root),
             ("GET", block, self.block),
             ("GET", f"{state}/root", self.state_root),
-            ("GET", f"{state}/fork", self.field("fork")),
+            ("GET", f"{state}/fork", self.fork),
             ("GET", f"{state}/finality_checkpoints", self.finality_checkpoints),
             ("GET", f"{state}/validators", self.validators),
             ("POST", f"{state}/validators", self.validators),
             ("GET", f"{state}/validators/{{}}", self.validator),
             ("GET", f"{state}/validator_balances", self.validator_balances),
             ("POST", f"{state}/validator_balances", self.validator_balances),
-            ("GET", f"{state}/pending_deposits", self.field("pending_deposits")),
-            ("GET", f"{state}/pending_partial_withdrawals", self.field("pending_partial_withdrawals")),
-            ("GET", f"{state}/pending_consolidations", self.field("pending_consolidations")),
+            ("GET", f"{state}/pending_deposits", self.queue("pending_deposits")),
+            ("GET", f"{state}/pending_partial_withdrawals", self.queue("pending_partial_withdrawals")),
+            ("GET", f"{state}/pending_consolidations", self.queue("pending_consolidations")),
             ("GET", "/eth/v2/debug/beacon/states/{}", self.debug_state),
             ("GET", "/eth/v1/beacon/pool/voluntary_exits", lambda _: {"data": to_json(list(chain.world.exits))}),
             ("POST", "/eth/v1/beacon/pool/voluntary_exits", self.submit_exit),
@@ -105,6 +105,8 @@ class Api:
         found = [(verb, handler, match) for verb, path, handler in self.routes if (match := path.fullmatch(target))]
         if not found:
             raise ChainError(f"nothing is served at {target}", 404)
+        if target.startswith("/floe/") and not isinstance(request.body, dict):
+            raise ChainError("the body is not a JSON object")
         for verb, handler, match in found:
             if verb == method:
                 with self.lock:
@@ -213,9 +215,14 @@ class Api:
 
         return self._of_state(name, read)
 
-    def field(self, field: str) -> Handler:
-        """Make a handler that returns one field of a state."""
-        return lambda _, name: self._of_state(name, lambda state: to_json(getattr(state, field)))
+    def fork(self, _: Request, name: str) -> Any:
+        """Versions of a state's fork."""
+        return self._of_state(name, lambda state: to_json(state.fork))
+
+    def queue(self, field: str) -> Handler:
+        """Make a handler that returns one of a state's queues."""
+        version = {"version": self.chain.settings.fork}
+        return lambda _, name: version | self._of_state(name, lambda state: to_json(getattr(state, field)))
 
     def validators(self, request: Request, name: str) -> Any:
         """Return validators, all or by `id` and `status`."""

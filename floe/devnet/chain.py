@@ -25,6 +25,7 @@ SPECS = Path(sys.prefix) / "specs"
 CURVE_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 GENESIS_BALANCE_GWEI = 32 * 10**9
 FORKS = ("ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU")
+MIN_VALIDATORS = 8
 KEPT_STATES = 16
 """Computed states of slots without a block that are kept."""
 
@@ -70,6 +71,8 @@ class Chain:
     """A beacon chain on top of an execution side that is started, and stopped, by somebody else."""
 
     def __init__(self, settings: Settings, side: ExecutionSide, genesis_time: int, block: Payload) -> None:
+        if settings.validators < MIN_VALIDATORS:
+            raise ChainError(f"a devnet needs {MIN_VALIDATORS} validators, one for each slot of an epoch")
         self.settings, self.side = settings, side
         self.spec = load_spec(settings)
         self.genesis_time = genesis_time
@@ -325,10 +328,12 @@ class Chain:
         self.side.accept(payload, attributes)
         secret = self._secret(proposer)
         trial = state.copy()
-        slashings = [self._slashing(state, index) for index in world.slashed]
+        slashings = [self._slashing(state, index) for index in world.slashed[: spec.MAX_PROPOSER_SLASHINGS]]
         slashings = [each for each in slashings if self._valid(spec.process_proposer_slashing, trial, each)]
-        exits = [each for each in world.exits if self._valid(spec.process_voluntary_exit, trial, each)]
-        world.slashed, world.exits = (), ()
+        exits = list(world.exits[: spec.MAX_VOLUNTARY_EXITS])
+        exits = [each for each in exits if self._valid(spec.process_voluntary_exit, trial, each)]
+        world.slashed = world.slashed[spec.MAX_PROPOSER_SLASHINGS :]
+        world.exits = world.exits[spec.MAX_VOLUNTARY_EXITS :]
         body = spec.BeaconBlockBody(
             randao_reveal=self._sign([secret], epoch, spec.get_domain(state, spec.DOMAIN_RANDAO)),
             eth1_data=state.eth1_data,

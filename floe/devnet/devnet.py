@@ -259,7 +259,10 @@ class Devnet:
         return account
 
     def send(self, to: str, data: bytes = b"", value: int = 0, account: int = -1, gas: int = 1_000_000) -> str:
-        """Sign and send a transaction of a funded account; return its hash. Works with every execution client."""
+        """Sign and send a transaction of a funded account; return its hash.
+
+        anvil has mined it then; other clients do with the next slot.
+        """
         sender = self.account(account)
         base_fee = int(self.rpc.call("eth_getBlockByNumber", "latest", False)["baseFeePerGas"], 16)
         transaction: dict[str, Any] = {
@@ -273,7 +276,13 @@ class Devnet:
             "maxPriorityFeePerGas": GWEI,
         }
         signed = sender.sign_transaction(transaction).raw_transaction
-        return str(self.rpc.call("eth_sendRawTransaction", "0x" + signed.hex().removeprefix("0x")))
+        digest = str(self.rpc.call("eth_sendRawTransaction", "0x" + signed.hex().removeprefix("0x")))
+        until = time.monotonic() + PATIENCE
+        while self.settings.execution == "anvil" and self.rpc.call("eth_getTransactionReceipt", digest) is None:
+            if time.monotonic() > until:
+                raise DevnetError(f"anvil does not mine {digest}")
+            time.sleep(0.005)
+        return digest
 
     @contextmanager
     def ape(self) -> Iterator[ProviderAPI]:

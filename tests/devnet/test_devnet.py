@@ -350,7 +350,8 @@ def test_start__port_taken__says_so(stage, settings):
 @pytest.mark.parametrize("which", [0, 1], ids=["beacon", "execution"])
 def test_process__killed__the_next_call_says_so_and_nothing_is_left(settings, which):
     devnet = Devnet(settings).start()
-    assert (pids := devnet.pids)
+    pids = devnet.pids
+    assert pids is not None
     os.kill(pids[which], signal.SIGKILL)
     with pytest.raises(DevnetError, match=r"does not answer|anvil: "):
         devnet.advance(1)
