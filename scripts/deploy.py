@@ -16,11 +16,22 @@ from ape.logging import LogLevel, logger
 from requests.exceptions import ConnectionError as NoConnectionError
 from rich.console import Console
 
+from floe.beacon.client import BeaconClient, BeaconError
+from floe.beacon.containers import ContainerError
 from floe.build import BuildError
+from floe.deploy import beacon, execute, record, verify
 from floe.deploy import config as configs
-from floe.deploy import execute, record, verify
+from floe.deploy.config import Config
 
 URI = "WEB3_PROVIDER_URI"
+FAILURES = (
+    configs.ConfigError,
+    execute.DeployError,
+    record.RecordError,
+    BuildError,
+    BeaconError,
+    ContainerError,
+)
 TABLE_WIDTH = 120
 """Characters: wide enough that no address is cut."""
 
@@ -62,9 +73,13 @@ class Connected(ConnectedProviderCommand):  # type: ignore[misc]
 @click.command(cls=Connected)
 @network_option()  # type: ignore[untyped-decorator]
 @click.option("--account", "alias", help="Alias of the account that deploys. On a development chain: test account 0.")
+@click.option("--beacon", "beacon_url", metavar="URL", help="A beacon node: the parameters must agree with it.")
 @click.option("--table", is_flag=True, help="Print every value that was read back, not only those that differ.")
-def cli(alias: str | None, table: bool) -> None:
-    """Deploy, verify, and write deployments/<network>.json; run it again to go on or only to verify."""
+def cli(alias: str | None, beacon_url: str | None, table: bool) -> None:
+    """Deploy, verify, and write deployments/<network>.json; run it again to go on or only to verify.
+
+    On a chain of one's own the beacon node's constants take the place of those in config/local.yaml.
+    """
     provider = ape.networks.active_provider
     network = execute.network_name(provider)
     if network == "custom":
@@ -74,23 +89,26 @@ def cli(alias: str | None, table: bool) -> None:
         )
     if not execute.is_passing(provider):
         file = record.path(network)
-        _run(network, alias, file, table)
+        _run(network, alias, beacon_url, file, table)
         click.echo(f"written: {file}")
         return
     click.echo("a chain that ends with this command: nothing is recorded; use --network http://127.0.0.1:8545")
     with tempfile.TemporaryDirectory() as folder:
-        _run(network, alias, record.path(network, Path(folder)), table)
+        _run(network, alias, beacon_url, record.path(network, Path(folder)), table)
 
 
-def _run(network: str, alias: str | None, file: Path, table: bool) -> None:
+def _run(network: str, alias: str | None, beacon_url: str | None, file: Path, table: bool) -> None:
     """Deploy, read back and print. Raises ClickException when something fails or differs."""
+    provider = ape.networks.active_provider
     try:
         config = configs.load(network)
-        account = _account(alias, execute.is_development(ape.networks.active_provider))
+        if beacon_url:
+            config = _with_beacon(config, network, beacon_url)
+        account = _account(alias, execute.is_development(provider))
         with logger.at_level(LogLevel.WARNING):
             done = execute.deploy(account, config, file, click.echo)
         checks = verify.verify(done, config)
-    except (configs.ConfigError, execute.DeployError, record.RecordError, BuildError, ApeException) as error:
+    except (*FAILURES, ApeException) as error:
         raise click.ClickException(str(error)) from None
     wrong = [check for check in checks if not check.holds]
     if table or wrong:
@@ -100,6 +118,26 @@ def _run(network: str, alias: str | None, file: Path, table: bool) -> None:
     if wrong:
         raise click.ClickException(f"{len(wrong)} of {len(checks)} values differ from the parameter file ({file})")
     click.echo(f"read back from the chain: {len(checks)} values, all as they should be")
+    if not execute.has_deposit_contract(provider, config):
+        click.echo(
+            "no deposit contract on this chain: staking and exits work, validators do not (`make devnet` has one)"
+        )
+
+
+def _with_beacon(config: Config, network: str, url: str) -> Config:
+    """Compare the parameters with a beacon node; on a chain of one's own, take its constants first."""
+    client = BeaconClient(url)
+    try:
+        if network == "local":
+            config = config.model_copy(update={"beacon": beacon.read(client)})
+        if found := beacon.problems(config, client):
+            raise click.ClickException("\n".join(found))
+        for line in beacon.unknown_forks(client):
+            click.echo(line)
+    finally:
+        client.close()
+    click.echo(f"the beacon chain is as {client.name} says: {', '.join(config.beacon.forks)} and all constants")
+    return config
 
 
 def _account(alias: str | None, development: bool) -> ape.api.AccountAPI:

@@ -95,16 +95,18 @@ def play(folder: Path, say: Callable[[int, str], None], days: int = DAYS) -> Pla
     registry = deployer.deploy(ape.project.MockRegistry, sink)
     provider.set_balance(sink.address, 0)
 
-    config = with_roles(configs.load("local"), oracle.address, registry.address, treasury.address)
+    config = with_roles(configs.load("local"), oracle.address, treasury.address)
     record = execute.deploy(deployer, config, folder / "demo.json", lambda line: say(0, f"deployed {line}"))
     checks = verify.verify(record, config)
     if wrong := [check for check in checks if not check.holds]:
         raise execute.DeployError(f"the deployment is not what the parameters say: {wrong}")
     say(0, f"read back from the chain: {len(checks)} values, all as they should be")
+    contracts = verify.contracts(record)
+    hand_over_staking(contracts, registry, provider)
 
     beacon = Beacon(provider, sink.address, record.address("WithdrawalVault"))
     helpers = {"oracle": oracle, "stranger": stranger, "builder": builder, "donor": donor}
-    stage = Stage(verify.contracts(record), registry, beacon, stakers, helpers)
+    stage = Stage(contracts, registry, beacon, stakers, helpers)
     everybody = [*stakers, *helpers.values(), deployer, treasury]
     before = {account.address: account.balance for account in everybody}
     for day in range(1, days + 1):
@@ -120,7 +122,18 @@ def play(folder: Path, say: Callable[[int, str], None], days: int = DAYS) -> Pla
     return Played(stage, before, record.first_block, config.seed)
 
 
-def with_roles(config: configs.Config, oracle: str, registry: str, fee_recipient: str) -> configs.Config:
+def with_roles(config: configs.Config, oracle: str, fee_recipient: str) -> configs.Config:
     """Return the parameters with other holders of roles."""
-    roles = {**config.roles.model_dump(), "oracle": oracle, "registry": registry, "fee_recipient": fee_recipient}
+    roles = {**config.roles.model_dump(), "oracle": oracle, "fee_recipient": fee_recipient}
     return configs.parse({**config.model_dump(), "roles": roles})
+
+
+def hand_over_staking(contracts: dict[str, Any], registry: Any, provider: Any) -> None:
+    """Let `registry` stake beside the validator registry: the simulated beacon chain cannot prove anything to that.
+
+    It takes the timelock's word without its delay, as only a development chain allows.
+    """
+    pool, timelock = contracts["FloePool"], contracts["Timelock"].address
+    provider.set_balance(timelock, 10**18)
+    pool.grantRole(pool.REGISTRY_ROLE(), registry, sender=ape.accounts[timelock])
+    provider.set_balance(timelock, 0)

@@ -7,14 +7,16 @@ constants of this module against those in the Vyper sources.
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml  # type: ignore[import-untyped]
 from eth_utils.address import is_address, is_checksum_address, to_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from floe.beacon.containers import FORKS, MAINNET, MINIMAL, Preset, gindices
 from floe.build import ROOT
 
 FOLDER = ROOT / "config"
@@ -39,6 +41,12 @@ MIN_SEED = 10**9
 MAX_CEILING_GWEI = 2**96 // 10**9
 # contracts/governance/Timelock.vy
 MIN_DELAY = 21 * 86_400
+# contracts/validators/validator_book.vy
+BPS = 10_000
+MIN_PROMISE = 86_400
+MAX_PROMISE = 30 * 86_400
+# contracts/validators/beacon_chain.vy
+MAX_FORKS = 16
 
 DEPLOYER = "deployer"
 """In a parameter file: the account that deploys."""
@@ -56,19 +64,26 @@ def _account(value: object, info: ValidationInfo) -> str:
         raise PydanticCustomError("missing", "name the account that holds this role")
     if value in words:
         return str(value)
+    if isinstance(value, str) and not is_address(value):
+        raise PydanticCustomError("address", f"not an address, nor {' or '.join(map(repr, words))}")
+    return _address(value)
+
+
+def _address(value: object) -> str:
     # YAML reads an address without quotes as a number.
     if isinstance(value, int):
         raise PydanticCustomError("address", "put quotes around the address")
     if not isinstance(value, str) or not is_address(value):
-        raise PydanticCustomError("address", f"not an address, nor {' or '.join(map(repr, words))}")
+        raise PydanticCustomError("address", "not an address")
     if value != value.lower() and not is_checksum_address(value):
         raise PydanticCustomError("address", "the address has a wrong checksum: a letter is mistyped")
     if int(value, 16) == 0:
-        raise PydanticCustomError("address", "the zero address can hold no role")
+        raise PydanticCustomError("address", "the zero address is nobody's")
     return str(to_checksum_address(value))
 
 
 Account = Annotated[Any, AfterValidator(_account)]
+Address = Annotated[Any, AfterValidator(_address)]
 
 
 class _Strict(BaseModel):
@@ -98,11 +113,69 @@ class Parameters(_Strict):
         return tuple(getattr(self, name) for name in type(self).model_fields)
 
 
+class Registry(_Strict):
+    """The registry's live parameters: as in `IValidatorRegistry.Parameters`, in the same order."""
+
+    slashing_bps: Annotated[int, Field(ge=1, le=BPS)]
+    promise: Annotated[int, Field(ge=MIN_PROMISE, le=MAX_PROMISE)]
+    """Seconds."""
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """Return the values in the order of the struct."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+
+class Beacon(_Strict):
+    """The beacon chain: what the registry has to know of it."""
+
+    preset: Literal["mainnet", "minimal"]
+    deposit_contract: Address
+    genesis_time: Annotated[int, Field(gt=0, lt=2**64)]
+    """Seconds since 1970."""
+    seconds_per_slot: Annotated[int, Field(gt=0, lt=2**64)]
+    forks: Annotated[dict[str, Annotated[int, Field(ge=0, lt=2**58)]], Field(min_length=1, max_length=MAX_FORKS)]
+    """Activation epochs by name, from the first fork of which anything is to be proven."""
+
+    @model_validator(mode="after")
+    def _known_in_order(self) -> Self:
+        if unknown := self.forks.keys() - set(FORKS):
+            raise PydanticCustomError("forks", f"no such fork here: {', '.join(sorted(unknown))}")
+        epochs = [self.forks[name] for name in FORKS if name in self.forks]
+        if any(first >= second for first, second in pairwise(epochs)):
+            raise PydanticCustomError("forks", "the epochs of the forks must rise from fork to fork")
+        return self
+
+    @property
+    def sizes(self) -> Preset:
+        """The preset's values."""
+        return {"mainnet": MAINNET, "minimal": MINIMAL}[self.preset]
+
+    def constants(self) -> tuple[str, int, int, int, int]:
+        """Return the `Chain` of the registry's constructor."""
+        sizes = self.sizes
+        return (
+            self.deposit_contract,
+            self.genesis_time,
+            self.seconds_per_slot,
+            sizes.slots_per_epoch,
+            sizes.epochs_per_slashings_vector,
+        )
+
+    def fork_rows(self) -> list[tuple[int, int, int]]:
+        """Return the registry's table: first slot, gindex of validators[0], gindex of the chunk of balances[0]."""
+        sizes = self.sizes
+        named = [(name, self.forks[name]) for name in FORKS if name in self.forks]
+        return [(epoch * sizes.slots_per_epoch, *gindices(name, sizes)) for name, epoch in named]
+
+
 class Roles(_Strict):
-    """Who may do what. Until their contracts exist, accounts hold the roles of the oracle and of the registry."""
+    """Who may do what. Until its contract exists, an account holds the role of the oracle."""
 
     oracle: Account
-    registry: Account
+    council: Account
+    """Adds operators and sets their weights."""
+    keepers: Annotated[list[Account], Field(max_length=16)]
+    """May ask for withdrawals at any time, and for consolidations."""
     fee_recipient: Account
     proposers: Annotated[list[Account], Field(min_length=1, max_length=255)]
     executors: Annotated[list[Account], Field(min_length=1, max_length=255)]
@@ -131,6 +204,8 @@ class Config(_Strict):
     timelock_delay: Annotated[int, Field(ge=MIN_DELAY, le=365 * 86_400)]
     """Seconds."""
     parameters: Parameters
+    registry: Registry
+    beacon: Beacon
     roles: Roles
 
     @model_validator(mode="after")

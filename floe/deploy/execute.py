@@ -45,6 +45,11 @@ def is_passing(provider: Any) -> bool:
     return getattr(provider, "process", None) is not None
 
 
+def has_deposit_contract(provider: Any, config: Config) -> bool:
+    """Whether there is a deposit contract where the parameters say: a chain of one's own may have none."""
+    return bool(_code(provider, config.beacon.deposit_contract))
+
+
 def genesis(provider: Any) -> str:
     """Return the hash of block 0, which tells one chain from another."""
     return str(encode_hex(provider.get_block(0).hash))
@@ -60,6 +65,10 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
     if provider.chain_id != config.chain_id:
         raise DeployError(f"the parameter file is for chain {config.chain_id}, this is chain {provider.chain_id}")
     record = _begin(account.address, config, file, provider, say)
+    if not (is_development(provider) or has_deposit_contract(provider, config)):
+        raise DeployError(
+            f"there is no deposit contract at {config.beacon.deposit_contract}: is beacon.deposit_contract right?"
+        )
     for step in plan(config, account.address, record.first_nonce):
         done = record.contracts.get(step.contract)
         if done is None:
@@ -72,8 +81,16 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
                 f"check out the sources that {file} was made with, or move it away and start again"
             )
         else:
-            say(f"{step.contract:<16} {done.address}  was there")
+            say(f"{step.contract:<18} {done.address}  was there")
     return record
+
+
+def _differing(old: Any, new: Any, place: str = "") -> str:
+    """Name the first value of two nested dictionaries that differs, and both."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return f"{place} ({old} there, {new} now)"
+    name = next(name for name in [*new, *old] if old.get(name) != new.get(name))
+    return _differing(old.get(name), new.get(name), f"{place}.{name}" if place else str(name))
 
 
 def _begin(deployer: str, config: Config, file: Path, provider: Any, say: Say) -> Record:
@@ -92,7 +109,10 @@ def _begin(deployer: str, config: Config, file: Path, provider: Any, say: Say) -
             if record.deployer != deployer:
                 raise DeployError(f"{record.deployer} began this deployment, and only that account can go on with it")
             if record.config_digest != config.digest():
-                raise DeployError(f"the parameters differ from those in {file}: put them back, or move it away")
+                raise DeployError(
+                    f"the parameters differ from those in {file} at {_differing(record.config, config.model_dump())}: "
+                    "put them back, or move it away"
+                )
             return record
         if record.genesis != here and not is_passing(provider):
             kept = file.rename(file.with_name(f"{file.stem}.{record.genesis[2:10]}.json"))
@@ -112,7 +132,7 @@ def _send(account: Any, step: Step, confirmations: int, provider: Any, file: Pat
     next_nonce = _nonce(provider, account.address)
     if next_nonce > step.nonce:
         item = _find(account.address, step, next_nonce, provider, file)
-        say(f"{step.contract:<16} {step.address}  was there, not yet recorded")
+        say(f"{step.contract:<18} {step.address}  was there, not yet recorded")
         return item
     if next_nonce < step.nonce:
         raise DeployError(
@@ -135,7 +155,7 @@ def _send(account: Any, step: Step, confirmations: int, provider: Any, file: Pat
         required_confirmations=confirmations,
     )
     block = int(provider.web3.eth.get_transaction_receipt(contract.txn_hash)["blockNumber"])
-    say(f"{step.contract:<16} {contract.address}  block {block}")
+    say(f"{step.contract:<18} {contract.address}  block {block}")
     return _item(step, contract.txn_hash, block, provider)
 
 

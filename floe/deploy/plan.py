@@ -2,7 +2,7 @@
 
 The contracts know each other as immutables, so every address has to be known before the first transaction. A
 contract's address follows from its deployer and the deployer's nonce; the order is such that what a constructor calls
-is there already. The pool's constructor asks the vaults, the queue's asks the pool.
+is there already. The pool's constructor asks the vaults, the queue's and the registry's ask the pool.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
 from floe import build
+from floe.beacon.deposit import credentials
 from floe.deploy.config import Config
 
 ORDER = (
@@ -24,6 +25,7 @@ ORDER = (
     "ExecutionVault",
     "FloePool",
     "WithdrawalQueue",
+    "ValidatorRegistry",
     "RebasingToken",
     "Pauser",
     "Lens",
@@ -83,7 +85,7 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
         at["ExecutionVault"],
         at["Timelock"],
         roles.oracle,
-        roles.registry,
+        at["ValidatorRegistry"],
         at["Pauser"],
         roles.fee_recipient,
         config.deposit_ceiling_gwei,
@@ -95,6 +97,15 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
         "ExecutionVault": (at["FloePool"],),
         "FloePool": (setup,),
         "WithdrawalQueue": (at["FloePool"],),
+        "ValidatorRegistry": (
+            at["FloePool"],
+            at["Timelock"],
+            roles.council,
+            roles.keepers,
+            config.beacon.constants(),
+            config.beacon.fork_rows(),
+            config.registry.as_tuple(),
+        ),
         "RebasingToken": (at["FloePool"],),
         "Pauser": (at["FloePool"], at["Timelock"], roles.pause_keys, roles.resumers),
         "Lens": (at["FloePool"], at["RebasingToken"]),
@@ -108,7 +119,7 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
             arguments=arguments[name],
             value=config.seed if name == "FloePool" else 0,
             artifact=artifacts[name],
-            code=expected_code(artifacts[name], at, config.chain_id),
+            code=expected_code(artifacts[name], at, config),
         )
         for i, name in enumerate(ORDER)
     ]
@@ -122,7 +133,7 @@ TOKEN_NAMES = {"FloePool": "Floe ETH", "RebasingToken": "Floe ETH rebasing"}
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
 
-def expected_code(artifact: build.Artifact, at: dict[str, str], chain_id: int) -> Code:
+def expected_code(artifact: build.Artifact, at: dict[str, str], config: Config) -> Code:
     """Return the code of one of the contracts `at` the given addresses, every immutable in its place.
 
     Raises BuildError for an immutable that is not known here, so that none goes unchecked.
@@ -130,7 +141,7 @@ def expected_code(artifact: build.Artifact, at: dict[str, str], chain_id: int) -
     content = bytearray(artifact.runtime + bytes(artifact.immutables_size))
     free: list[range] = []
     for name, place in _places(artifact.layout.get("code_layout", {}), len(artifact.runtime)):
-        value = _value(artifact.name, name, at, chain_id)
+        value = _value(artifact.name, name, at, config)
         if value is None or len(value) > len(place):
             raise build.BuildError(f"{artifact.name}: floe/deploy/plan.py does not know the immutable {name}")
         content[place.start : place.start + len(value)] = value
@@ -138,17 +149,26 @@ def expected_code(artifact: build.Artifact, at: dict[str, str], chain_id: int) -
     return Code(bytes(content), tuple(free))
 
 
-def _value(contract: str, immutable: str, at: dict[str, str], chain_id: int) -> bytes | None:
+def _value(contract: str, immutable: str, at: dict[str, str], config: Config) -> bytes | None:
     peers = {
         "POOL": "FloePool",
         "QUEUE": "WithdrawalQueue",
         "TOKEN": "RebasingToken",
         "WITHDRAWAL_VAULT": "WithdrawalVault",
         "EXECUTION_VAULT": "ExecutionVault",
+        "VAULT": "WithdrawalVault",
     }
     if immutable in peers:
         return _word(at[peers[immutable]])
-    own = at[contract]
+    if immutable == "CREDENTIALS":
+        return credentials(at["WithdrawalVault"])
+    deposit_contract, *numbers = config.beacon.constants()
+    if immutable == "DEPOSIT_CONTRACT":
+        return _word(deposit_contract)
+    chain = dict(zip(("GENESIS_TIME", "SECONDS_PER_SLOT", "SLOTS_PER_EPOCH", "SLASHINGS_VECTOR"), numbers, strict=True))
+    if immutable in chain:
+        return chain[immutable].to_bytes(32, "big")
+    own, chain_id = at[contract], config.chain_id
     domain: dict[str, Callable[[str], bytes]] = {
         "_NAME": lambda name: _text(name),
         "_HASHED_NAME": lambda name: keccak(text=name),

@@ -12,10 +12,17 @@ from eth_utils.hexadecimal import encode_hex
 from rich import box
 from rich.table import Table
 
+from floe.beacon.deposit import credentials
 from floe.deploy.config import ZERO_ADDRESS, Config
 from floe.deploy.plan import plan
 from floe.deploy.record import Record
 from floe.report import events
+
+REQUEST_CONTRACTS = {
+    1: (7002, "0x00000961Ef480Eb55e80D19ad83579A64c007002"),
+    2: (7251, "0x0000BBdDc7CE488642fb579F8B00f3a590007251"),
+}
+"""Of the request types of EIP-7685: the EIP that brought each, and its contract."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ def _wiring(record: Record) -> list[Check]:
         ("WithdrawalQueue", "pool", queue.pool, "FloePool"),
         ("WithdrawalVault", "pool", at["WithdrawalVault"].pool, "FloePool"),
         ("ExecutionVault", "pool", at["ExecutionVault"].pool, "FloePool"),
+        ("ValidatorRegistry", "pool", at["ValidatorRegistry"].pool, "FloePool"),
         ("RebasingToken", "pool", at["RebasingToken"].pool, "FloePool"),
         ("Pauser", "pool", at["Pauser"].pool, "FloePool"),
     ]
@@ -97,8 +105,13 @@ def _roles(record: Record, config: Config) -> list[Check]:
         "FloePool": {
             "DEFAULT_ADMIN_ROLE": [timelock],
             "ORACLE_ROLE": [roles.oracle],
-            "REGISTRY_ROLE": [roles.registry],
+            "REGISTRY_ROLE": [record.address("ValidatorRegistry")],
             "PAUSER_ROLE": [record.address("Pauser")],
+        },
+        "ValidatorRegistry": {
+            "DEFAULT_ADMIN_ROLE": [timelock],
+            "OPERATORS_ROLE": [roles.council],
+            "KEEPER_ROLE": roles.keepers,
         },
         "Pauser": {
             "DEFAULT_ADMIN_ROLE": [timelock],
@@ -147,7 +160,33 @@ def _values(record: Record, config: Config) -> list[Check]:
     ]
     for name, value in config.parameters.model_dump().items():
         rows.append(("FloePool", name, value, getattr(limits.parameters, name)))
-    return [Check(contract, subject, str(expected), str(found)) for contract, subject, expected, found in rows]
+    return [Check(*row[:2], *map(str, row[2:])) for row in [*rows, *_registry_values(at, record, config)]]
+
+
+def _registry_values(at: dict[str, Any], record: Record, config: Config) -> list[tuple[str, str, Any, Any]]:
+    vault, registry = at["WithdrawalVault"], at["ValidatorRegistry"]
+    rows: list[tuple[str, str, Any, Any]] = [
+        ("WithdrawalVault", f"contract of EIP-{number}", contract, vault.system_contract(kind))
+        for kind, (number, contract) in REQUEST_CONTRACTS.items()
+    ]
+    expected = encode_hex(credentials(record.address("WithdrawalVault")))
+    rows.append(("ValidatorRegistry", "withdrawal credentials", expected, encode_hex(registry.credentials())))
+    known = registry.chain_constants()
+    names = ("deposit_contract", "genesis_time", "seconds_per_slot", "slots_per_epoch", "slashings_vector")
+    for name, value in zip(names, config.beacon.constants(), strict=True):
+        rows.append(("ValidatorRegistry", name, value, getattr(known, name)))
+    # The latest fork comes first.
+    table = [(row.first_slot, row.validators_gindex, row.balances_gindex) for row in reversed(registry.forks())]
+    wanted = config.beacon.fork_rows()
+    rows.append(("ValidatorRegistry", "forks: slot, gindices", _lines(wanted), _lines(table)))
+    live = registry.parameters()
+    for name, value in config.registry.model_dump().items():
+        rows.append(("ValidatorRegistry", name, value, getattr(live, name)))
+    return rows
+
+
+def _lines(table: list[tuple[int, int, int]]) -> str:
+    return "\n".join(", ".join(map(str, row)) for row in table)
 
 
 def _listed(accounts: set[str]) -> str:

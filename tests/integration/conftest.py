@@ -13,7 +13,7 @@ from ape.logging import LogLevel, logger
 from floe.deploy import config as configs
 from floe.deploy.config import Config
 
-ROLES = ("deployer", "oracle", "registry_owner", "treasury", "proposer", "guardian", "staker", "outsider")
+ROLES = ("deployer", "oracle", "council", "keeper", "treasury", "proposer", "guardian", "staker", "outsider")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,7 +45,8 @@ def config(actors: dict[str, Any]) -> Config:
             "chain_id": ape.networks.active_provider.chain_id,
             "roles": {
                 "oracle": actors["oracle"].address,
-                "registry": actors["registry_owner"].address,
+                "council": actors["council"].address,
+                "keepers": [actors["keeper"].address],
                 "fee_recipient": actors["treasury"].address,
                 "proposers": [actors["proposer"].address],
                 "executors": ["anyone"],
@@ -60,3 +61,9 @@ def config(actors: dict[str, Any]) -> Config:
 def file(tmp_path: Path) -> Path:
     """Where a record goes."""
     return tmp_path / "deployments" / "here.json"
+
+
+def impersonated(contract: Any) -> Any:
+    """Return a contract as an account to send from, with ETH for gas."""
+    ape.networks.active_provider.set_balance(contract.address, 10**18)
+    return ape.accounts[contract.address]

@@ -50,7 +50,7 @@ def test_deploy__fresh_account__all_of_it_reads_back(actors, config, file):
         contract_address(actors["deployer"].address, first + i) for i in range(len(ORDER))
     ]
     assert {check.contract for check in checks} == set(ORDER)
-    assert len(checks) == 47
+    assert len(checks) == 64
 
 
 def test_deploy__done__the_record_says_what_is_on_chain(actors, config, file):
@@ -64,8 +64,7 @@ def test_deploy__done__the_record_says_what_is_on_chain(actors, config, file):
         assert (receipt["contractAddress"], receipt["blockNumber"]) == (item.address, item.block)
         sent = eth.get_transaction(item.transaction)
         assert (sent["nonce"], sent["value"]) == (item.nonce, item.value)
-        arguments = [tuple(one) if name == "FloePool" else one for one in item.arguments]
-        assert bytes(sent["input"]) == build.load(name).deploy_code(*arguments)
+        assert bytes(sent["input"]) == build.load(name).deploy_code(*item.arguments)
 
 
 def test_deploy__done_already__sends_nothing(actors, config, file):
@@ -174,8 +173,23 @@ def test_deploy__other_parameters__refused(actors, config, file):
     with pytest.raises(InterruptionError):
         deploy(actors["deployer"], config, file, stop_at(3))
     other = configs.parse({**config.model_dump(), "seed": config.seed + 1})
-    with pytest.raises(DeployError, match="the parameters differ"):
+    seed = rf"the parameters differ .* at seed \({config.seed} there, {config.seed + 1} now\)"
+    with pytest.raises(DeployError, match=seed):
         deploy(actors["deployer"], other, file)
+    beacon = {**config.model_dump()["beacon"], "forks": {"electra": 0, **config.beacon.forks, "fulu": 9}}
+    other = configs.parse({**config.model_dump(), "beacon": beacon})
+    with pytest.raises(DeployError, match=r"at beacon\.forks\.electra \(None there, 0 now\)"):
+        deploy(actors["deployer"], other, file)
+
+
+def test_deploy__public_chain_without_deposit_contract__sends_nothing(actors, config, file, monkeypatch):
+    beacon = {**config.model_dump()["beacon"], "deposit_contract": actors["outsider"].address}
+    wrong = configs.parse({**config.model_dump(), "beacon": beacon})
+    monkeypatch.setattr(execute, "is_development", lambda _: False)
+    before = nonce(actors["deployer"])
+    with pytest.raises(DeployError, match=r"no deposit contract at .*: is beacon\.deposit_contract right\?"):
+        deploy(actors["deployer"], wrong, file)
+    assert nonce(actors["deployer"]) == before
 
 
 def test_deploy__other_account__refused(actors, config, file):
@@ -305,17 +319,20 @@ def test_verify__chain_has_other_values__every_one_seen(done, config, actors):
     content["roles"] = {
         name: [outsider] if isinstance(old, list) else outsider for name, old in content["roles"].items()
     }
-    content["parameters"] = {name: value + 1 for name, value in content["parameters"].items()}
+    for section in ("parameters", "registry"):
+        content[section] = {name: value + 1 for name, value in content[section].items()}
     for name in ("seed", "deposit_ceiling_gwei", "timelock_delay"):
         content[name] += 1
     assert sorted(differing(verify.verify(done, configs.parse(content)))) == sorted(
         [
             ("FloePool", "ORACLE_ROLE"),
-            ("FloePool", "REGISTRY_ROLE"),
             ("FloePool", "fee recipient"),
             ("FloePool", "seed, nobody's shares"),
             ("FloePool", "deposit ceiling, Gwei"),
             *(("FloePool", name) for name in configs.Parameters.model_fields),
+            ("ValidatorRegistry", "OPERATORS_ROLE"),
+            ("ValidatorRegistry", "KEEPER_ROLE"),
+            *(("ValidatorRegistry", name) for name in configs.Registry.model_fields),
             ("Pauser", "KEY_ROLE"),
             ("Pauser", "RESUME_ROLE"),
             ("Timelock", "PROPOSER_ROLE"),
@@ -349,7 +366,7 @@ def test_plan__an_immutable_that_is_not_known__refused(config, actors):
     layout = {**artifact.layout, "code_layout": {"NEW": {"type": "address", "offset": 0, "length": 32}}}
     unknown = build.Artifact(**{**vars(artifact), "layout": layout})
     with pytest.raises(build.BuildError, match="does not know the immutable NEW"):
-        expected_code(unknown, at, config.chain_id)
+        expected_code(unknown, at, config)
 
 
 def test_code__only_free_places_may_differ():

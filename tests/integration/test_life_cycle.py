@@ -10,6 +10,7 @@ import pytest
 from floe.deploy import verify
 from floe.deploy.execute import deploy
 from floe.deploy.plan import ORDER
+from tests.integration.conftest import impersonated
 
 ETHER = 10**18
 DAY = 86_400
@@ -49,7 +50,7 @@ def report(contracts: dict[str, Any], oracle: Any, *, gain: int = 0, pending_los
 def test_life_cycle__a_gain_a_loss_and_every_way_out__adds_up(contracts, actors, pool, queue):
     token, lens = contracts["RebasingToken"], contracts["Lens"]
     staker, saver = actors["staker"], actors["outsider"]
-    oracle, registry = actors["oracle"], actors["registry_owner"]
+    oracle, registry = actors["oracle"], impersonated(contracts["ValidatorRegistry"])
     seed = pool.balance
 
     # In: by name, by plain ETH, wrapped.

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from floe.deploy import config as configs
 from floe.deploy import record
+from floe.deploy.plan import ORDER
 from scripts.deploy import cli
 
 
@@ -26,10 +27,10 @@ def test_deploy_command__local_chain__table_and_record(run, tmp_path):
     written = record.read(tmp_path / "local.json")
     assert written is not None
     for name, item in written.contracts.items():
-        assert f"{name:<16} {item.address}  block {item.block}\n" in done.output
+        assert f"{name:<18} {item.address}  block {item.block}\n" in done.output
     again = run()
     assert again.exit_code == 0, again.output
-    assert again.output.count("  was there\n") == 8
+    assert again.output.count("  was there\n") == len(ORDER)
 
 
 def test_deploy_command__bad_parameter_file__its_mistakes_and_nothing_else(run, monkeypatch, tmp_path):

@@ -11,6 +11,9 @@ import yaml  # type: ignore[import-untyped]
 from floe.build import ROOT
 from floe.deploy import config
 from floe.deploy.config import ConfigError
+from floe.devnet.system_contracts import DEPOSIT_CONTRACT
+from tests.evm import Evm, reverts
+from tests.protocol import Protocol
 
 DEPLOYER = "0x" + "11" * 20
 SOMEBODY = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
@@ -30,6 +33,8 @@ SOURCES = {
     ),
     "contracts/pool/FloePool.vy": ("MIN_SEED", "MAX_CEILING_GWEI"),
     "contracts/governance/Timelock.vy": ("MIN_DELAY",),
+    "contracts/validators/validator_book.vy": ("BPS",),
+    "contracts/validators/beacon_chain.vy": ("MAX_FORKS",),
 }
 
 
@@ -63,10 +68,70 @@ def test_bounds__of_the_parameters__none_forgotten():
     assert {name for name in source if name.startswith(("MIN_", "MAX_"))} == set(SOURCES["contracts/lib/parameters.vy"])
 
 
-def test_parameters__order__that_of_the_struct():
-    text = (ROOT / "interfaces/IFloePool.vyi").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("model", "interface"), [(config.Parameters, "IFloePool"), (config.Registry, "IValidatorRegistry")]
+)
+def test_parameters__order__that_of_the_struct(model, interface):
+    text = (ROOT / f"interfaces/{interface}.vyi").read_text(encoding="utf-8")
     body = text.split("struct Parameters:")[1].split("\n\n")[0]
-    assert list(config.Parameters.model_fields) == re.findall(r"^    (\w+): uint256", body, re.MULTILINE)
+    assert list(model.model_fields) == re.findall(r"^    (\w+): uint256", body, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def protocol() -> Protocol:
+    return Protocol(Evm())
+
+
+def deploy_registry(protocol: Protocol, content: dict[str, Any]) -> Any:
+    """Deploy a registry with what a parameter file says."""
+    parsed = config.parse(content)
+    forks, parameters = parsed.beacon.fork_rows(), parsed.registry.as_tuple()
+    constants = parsed.beacon.constants()
+    return protocol.evm.deploy(
+        "ValidatorRegistry", protocol.pool, protocol.admin, SOMEBODY, [], constants, forks, parameters
+    )
+
+
+@pytest.mark.parametrize("name", ["slashing_bps", "promise"])
+@pytest.mark.parametrize("edge", [0, 1])
+def test_registry__edges_of_the_parameter_file__those_of_the_contract(protocol, name, edge):
+    value = EDGES[f"registry__{name}"][edge]
+    registry = deploy_registry(protocol, local(**{f"registry__{name}": value}))
+    assert getattr(registry.parameters(), name) == value
+    beyond = config.Registry.model_construct(**{**local()["registry"], name: value + (1 if edge else -1)})
+    with reverts("parameter: out of bounds"):
+        registry.set_parameters(beyond.as_tuple(), sender=protocol.admin)
+
+
+@pytest.mark.parametrize("network", ["mainnet", "hoodi", "local"])
+def test_registry__beacon_section_of_a_committed_file__is_what_the_contract_knows(protocol, network):
+    content = yaml.safe_load((config.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
+    registry = deploy_registry(protocol, {**local(), "beacon": content["beacon"]})
+    parsed = config.parse({**local(), "beacon": content["beacon"]}).beacon
+    known = registry.chain_constants()
+    assert known.deposit_contract == DEPOSIT_CONTRACT.lower()
+    assert (known.genesis_time, known.seconds_per_slot) == (parsed.genesis_time, 12)
+    mainnet_sizes = network != "local"
+    assert (known.slots_per_epoch, known.slashings_vector) == ((32, 8_192) if mainnet_sizes else (8, 64))
+    rows = [(row.first_slot, row.validators_gindex, row.balances_gindex) for row in reversed(registry.forks())]
+    assert rows == parsed.fork_rows()
+
+
+def test_beacon__public_networks__forks_begin_when_the_execution_forks_do():
+    """Prague and Osaka are scheduled by time, Electra and Fulu by epoch: a mistake in one shows."""
+    times = {"mainnet": (1_746_612_311, 1_764_798_551), "hoodi": (1_742_999_832, 1_761_677_592)}
+    for network, expected in times.items():
+        content = yaml.safe_load((config.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
+        beacon = config.parse({**local(), "beacon": content["beacon"]}).beacon
+        slots = [slot for slot, _, _ in beacon.fork_rows()]
+        assert tuple(beacon.genesis_time + slot * beacon.seconds_per_slot for slot in slots) == expected
+
+
+def test_fork_rows__electra_and_later__state_tree_of_64_leaves():
+    """Field 11 of 64 leaves, then the list's length, then 2**40 validators; balances are field 12, four in a chunk."""
+    for _, validators, balances in config.load("hoodi").beacon.fork_rows():
+        assert validators == (64 + 11) * 2 * 2**40
+        assert balances == (64 + 12) * 2 * 2**38
 
 
 @pytest.mark.parametrize("network", sorted(path.stem for path in config.FOLDER.glob("*.yaml")))
@@ -81,7 +146,7 @@ def test_load__every_committed_file__good_once_roles_are_named(network):
 def test_load__mainnet_as_committed__asks_for_every_role():
     with pytest.raises(ConfigError) as caught:
         config.load("mainnet")
-    for role in ("oracle", "registry", "fee_recipient", "proposers"):
+    for role in ("oracle", "council", "fee_recipient", "proposers"):
         assert f"config/mainnet.yaml: roles.{role}:" in str(caught.value)
 
 
@@ -114,6 +179,10 @@ EDGES = {
     "parameters__instant_fee_max": (1_000, config.MAX_INSTANT_FEE),
     "parameters__period": (config.MIN_PERIOD, config.MAX_PERIOD),
     "parameters__stale_after": (config.MIN_STALE_AFTER, config.MAX_STALE_AFTER),
+    "registry__slashing_bps": (1, config.BPS),
+    "registry__promise": (config.MIN_PROMISE, config.MAX_PROMISE),
+    "beacon__genesis_time": (1, 2**64 - 1),
+    "beacon__seconds_per_slot": (1, 2**64 - 1),
 }
 
 
@@ -149,6 +218,31 @@ def test_parse__role_that_is_no_account__refused(account, problem):
         config.parse(local(roles__oracle=account))
 
 
+@pytest.mark.parametrize(
+    ("forks", "problem"),
+    [
+        ({}, "at least 1 item"),
+        ({"fulu": 1, "elektra": 0}, "no such fork here: elektra"),
+        ({"electra": 5, "fulu": 5}, "must rise from fork to fork"),
+        ({"electra": 5, "fulu": 4}, "must rise from fork to fork"),
+        ({"fulu": -1}, "greater than or equal to 0"),
+        ({"fulu": 2**58}, "less than"),
+    ],
+)
+def test_parse__forks__refused(forks, problem):
+    with pytest.raises(ConfigError, match=rf"beacon(\.forks.*)?: .*{problem}"):
+        config.parse(local(beacon__forks=forks))
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [("deployer", "not an address"), (None, "not an address"), ("0x" + "00" * 20, "zero address"), (5, "quotes")],
+)
+def test_parse__deposit_contract_that_is_no_address__refused(address, problem):
+    with pytest.raises(ConfigError, match=rf"beacon\.deposit_contract: .*{problem}"):
+        config.parse(local(beacon__deposit_contract=address))
+
+
 def test_parse__unknown_and_missing_names__both_named():
     content = local(roles__pauser=SOMEBODY)
     del content["seed"]
@@ -161,7 +255,7 @@ def test_parse__unknown_and_missing_names__both_named():
 
 
 def test_parse__deployer_on_mainnet__may_hold_no_role():
-    with pytest.raises(ConfigError, match="on mainnet the deployer may hold no role: oracle, registry"):
+    with pytest.raises(ConfigError, match="on mainnet the deployer may hold no role: oracle, council, keepers"):
         config.parse(local(chain_id=1))
 
 
