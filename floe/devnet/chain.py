@@ -513,7 +513,7 @@ def load_spec(settings: Settings) -> Any:
 
 
 def _memoise(spec: Any) -> None:
-    """Remember what two helpers return, which the specs call once for every validator: quadratic otherwise."""
+    """Remember what helpers return that the specs call once for every validator: quadratic otherwise."""
     participating, eligible = spec.get_unslashed_participating_indices, spec.get_eligible_validator_indices
     if hasattr(participating, "cache"):
         return
@@ -538,6 +538,11 @@ def _memoise(spec: Any) -> None:
 
     spec.get_unslashed_participating_indices = remember(participating, of_participation)
     spec.get_eligible_validator_indices = remember(eligible, lambda state: (_root(state.validators), state.slot))
+    if "proposer_lookahead" not in spec.BeaconState.fields():
+        spec.get_beacon_proposer_index = remember(
+            spec.get_beacon_proposer_index,
+            lambda state: (_root(state.validators), _root(state.randao_mixes), state.slot),
+        )
 
 
 def _root(view: Any) -> bytes:

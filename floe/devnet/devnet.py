@@ -23,13 +23,14 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from floe.beacon.deposit import DepositData
 from floe.devnet.rpc import Connection, Rpc, RpcError
 from floe.devnet.settings import MNEMONIC, Settings
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
 
 if TYPE_CHECKING:
     from ape.api import ProviderAPI
+
+    from floe.beacon.deposit import DepositData
 
 PATIENCE = 60
 """Seconds until a devnet must be up."""
@@ -219,6 +220,8 @@ class Devnet:
 
     def deposit(self, key: int, credentials: bytes, amount_gwei: int, account: int = -1) -> bytes:
         """Sign a deposit with key number `key`, and send it as a stranger does; return the public key."""
+        from floe.beacon.deposit import DepositData
+
         data = self.deposit_data(key, credentials, amount_gwei)
         self.send_deposit(DepositData(amount=amount_gwei, **_without_root(data)), account)
         return data["pubkey"]

@@ -327,12 +327,16 @@ def test_clock__a_second_a_slot__goes_by_itself(settings):
             devnet.advance(1)
 
 
-def test_settings__unknown_name__refused_in_words():
-    with (
-        pytest.raises(DevnetError, match="the configuration of fulu has no MAX_FLOES"),
-        Devnet(config={"MAX_FLOES": 1}),
-    ):
-        raise AssertionError("it started")
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"config": {"MAX_FLOES": 1}}, "the configuration of fulu has no MAX_FLOES"),
+        ({"validators": 7}, "a devnet needs 8 validators"),
+    ],
+)
+def test_settings__that_cannot_be__refused_in_words(changes, text):
+    with pytest.raises(DevnetError, match=text):
+        Devnet(**changes).start()
 
 
 # --- the end ---
