@@ -7,6 +7,7 @@ content. Amounts are Gwei.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -117,33 +118,71 @@ class Beacon:
 
     # --- proofs ---
 
+    def state(self) -> BeaconState:
+        """Return the state as it is now; later changes do not reach it."""
+        chunks = [validator.chunks() for validator in self.validators]
+        return BeaconState(self.slot, chunks, [validator.balance for validator in self.validators])
+
     def header(self) -> Header:
-        """Header of the block at the slot: its parent and body say nothing."""
-        return Header(self.slot, 7, sha256(b"parent").digest(), self.trees()[2].root, sha256(b"body").digest())
+        """Header of the block at the slot."""
+        return self.state().header
 
     def prove(self, indices: list[int], timestamp: int) -> Proof:
         """Show validators (ascending) to who knows the block root for `timestamp`."""
-        validators, _, fields = self.trees()
-        branch = validators.branch(indices) + fields.branch([VALIDATORS_FIELD])
-        witnesses = [(index, self.validators[index].chunks()) for index in indices]
-        return Proof(timestamp, self.header(), witnesses, branch)
+        return self.state().prove(indices, timestamp)
 
     def prove_balance(self, index: int) -> tuple[bytes, list[bytes]]:
         """Return the chunk of four balances that holds one, and its branch up to the state root."""
-        _, balances, fields = self.trees()
-        return balances.node(0, index // 4), balances.branch([index // 4]) + fields.branch([BALANCES_FIELD])
+        return self.state().prove_balance(index)
 
-    def trees(self) -> tuple[Tree, Tree, Tree]:
-        """Trees of validators, balances and the state's fields."""
-        leaves = b"".join(Witness(i, v.chunks()).root for i, v in enumerate(self.validators))
-        validators = Tree(leaves, LIST_DEPTH, len(self.validators))
-        packed = b"".join(v.balance.to_bytes(8, "little") for v in self.validators)
-        packed += bytes(-len(packed) % CHUNK)
-        balances = Tree(packed, LIST_DEPTH - 2, len(self.validators))
+
+@dataclass
+class BeaconState:
+    """What can be proven of one slot."""
+
+    slot: int
+    chunks: list[tuple[bytes, ...]]
+    """Of every validator."""
+    balances: list[int]
+
+    @cached_property
+    def validators_tree(self) -> Tree:
+        """Tree of the list of validators."""
+        return Tree(b"".join(map(_leaf, self.chunks)), LIST_DEPTH, len(self.chunks))
+
+    @cached_property
+    def balances_tree(self) -> Tree:
+        """Tree of the list of balances, four to a chunk."""
+        packed = b"".join(balance.to_bytes(8, "little") for balance in self.balances)
+        return Tree(packed + bytes(-len(packed) % CHUNK), LIST_DEPTH - 2, len(self.balances))
+
+    @cached_property
+    def fields_tree(self) -> Tree:
+        """Tree of the state's fields."""
         fields = [bytes(CHUNK)] * 37
         fields[SLOT_FIELD] = number(self.slot)
-        fields[VALIDATORS_FIELD], fields[BALANCES_FIELD] = validators.root, balances.root
-        return validators, balances, Tree(b"".join(fields), FIELDS_DEPTH)
+        fields[VALIDATORS_FIELD], fields[BALANCES_FIELD] = self.validators_tree.root, self.balances_tree.root
+        return Tree(b"".join(fields), FIELDS_DEPTH)
+
+    @cached_property
+    def header(self) -> Header:
+        """Header of the block with this state: its parent and body say nothing."""
+        return Header(self.slot, 7, sha256(b"parent").digest(), self.fields_tree.root, sha256(b"body").digest())
+
+    def prove(self, indices: list[int], timestamp: int) -> Proof:
+        """Show validators (ascending) to who knows the block root for `timestamp`."""
+        branch = self.validators_tree.branch(indices) + self.fields_tree.branch([VALIDATORS_FIELD])
+        return Proof(timestamp, self.header, [(index, self.chunks[index]) for index in indices], branch)
+
+    def prove_balance(self, index: int) -> tuple[bytes, list[bytes]]:
+        """Return the chunk of four balances that holds one, and its branch up to the state root."""
+        branch = self.balances_tree.branch([index // 4]) + self.fields_tree.branch([BALANCES_FIELD])
+        return self.balances_tree.node(0, index // 4), branch
+
+
+@lru_cache(maxsize=2**14)
+def _leaf(chunks: tuple[bytes, ...]) -> bytes:
+    return Witness(0, chunks).root
 
 
 def number(value: int) -> bytes:
