@@ -185,18 +185,19 @@ def _validator_result(report: IFloePool.Report, room: int256) -> (int256, uint25
     raised: uint256 = flows >> 192
     if report.raised_at_ref > raised:
         reasons._refuse(reasons.REPORT_RAISED)
-    raised = (raised - report.raised_at_ref) * ledger.WEI_IN_GWEI
+    # What was raised after the reference slot is not known to this report, and stays pending.
+    pending_loss: uint256 = report.pending_loss + (raised - report.raised_at_ref) * ledger.WEI_IN_GWEI
     outside: int256 = convert(words._low(ledger.away), int256)
     # Below 0 when `declare_stale` swept what came after the reference slot, and is therefore still in `cl`.
     withdrawn: int256 = convert(report.withdrawn_at_ref, int256) - convert(words._high(flows), int256)
     after: uint256 = report.cl + words._low(flows) - report.deposited_at_ref
     result: int256 = convert(after, int256) + withdrawn - outside
-    covered: uint256 = min(convert(max(result, 0), uint256), report.pending_loss)
+    covered: uint256 = min(convert(max(result, 0), uint256), pending_loss)
     gain: int256 = max(min(result - convert(covered, int256), room), -outside)
     backed: uint256 = convert(outside + gain, uint256)
     principal: uint256 = min(convert(max(withdrawn, 0), uint256), backed)
     # Only what is outside can still be lost.
-    return gain, backed - principal, principal, min(report.pending_loss - covered + raised, backed - principal)
+    return gain, backed - principal, principal, min(pending_loss - covered, backed - principal)
 
 
 @internal

@@ -559,11 +559,12 @@ class Pool:
             raise Revert(OVERFLOW)
         result = outside_now + came_back - self.outside
 
+        # What was raised after the reference slot is not known to this report, and stays pending.
+        pending_loss = word(r.pending_loss + (self.raised_gwei - r.raised_at_ref) * GWEI)
+
         # While a loss is pending, what validators brought goes against it first: the part of those who left is out of
         # O already, and is neither a gain nor pending again for those who stay.
-        covered = min(max(result, 0), r.pending_loss)
-        # What was raised after the reference slot is not known to this report, and stays.
-        pending_loss = word(r.pending_loss - covered + (self.raised_gwei - r.raised_at_ref) * GWEI)
+        covered = min(max(result, 0), pending_loss)
 
         # 3: of a gain, only what the rise limit leaves room for; a loss makes room. ETH that came back and is not
         # recognised yet stays in the vault: O covers all that is swept.
@@ -617,7 +618,7 @@ class Pool:
         if fee_shares:
             self.balances[self.fee_recipient] = self.balances.get(self.fee_recipient, 0) + fee_shares
         # 7. Only what is outside can still be lost.
-        self.pending_loss = min(pending_loss, outside)
+        self.pending_loss = min(pending_loss - covered, outside)
         self.eligible = max(self.eligible, r.queue_tail_at_ref - filled)
         self.instant_allowance = min(assets * self.parameters.allowance_bps // BPS, U80)
         self.report_at = now

@@ -610,6 +610,8 @@ contract Handler is World {
         // What a stale oracle let through may not have reached the reference slot: then this is below 0.
         int256 credited = int256(sight.withdrawn) - int256(g.withdrawn);
         int256 outcome = int256(sight.cl + g.deposited - sight.deposited) + credited - int256(g.outside);
+        // What was raised since the reference slot stays pending, and is borne like the rest.
+        pending += (g.raised - sight.raised) * 1 gwei;
         uint256 covered = least(pending, outcome > 0 ? uint256(outcome) : 0);
         r.gain = lesser(outcome - int256(covered), room);
         bool wiped = r.gain < -int256(g.outside);
@@ -617,8 +619,7 @@ contract Handler is World {
         uint256 backed = uint256(int256(g.outside) + r.gain);
         r.swept = least(credited > 0 ? uint256(credited) : 0, backed);
         r.outside = backed - r.swept;
-        // What was raised since the reference slot stays.
-        r.pending = least(pending - covered + (g.raised - sight.raised) * 1 gwei, r.outside);
+        r.pending = least(pending - covered, r.outside);
 
         uint256 left = uint256(int256(room) - r.gain);
         r.tips = least(executionVault.balance, left);

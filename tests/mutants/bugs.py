@@ -568,15 +568,15 @@ REPORTS = [
     Bug(
         "pending-loss-beyond-outside",
         REPORTING,
-        "min(report.pending_loss - covered + raised, backed - principal)",
-        "report.pending_loss - covered + raised",
+        "min(pending_loss - covered, backed - principal)",
+        "pending_loss - covered",
         "more is deducted than can be lost",
     ),
     Bug(
         "pending-loss-charged-twice",
         REPORTING,
-        "report.pending_loss - covered + raised,",
-        "report.pending_loss + raised,",
+        "min(pending_loss - covered, backed - principal)",
+        "min(pending_loss, backed - principal)",
         "those who stay bear the part of those who left once more",
     ),
     Bug(
@@ -704,16 +704,24 @@ RAISES = [
     Bug(
         "raise-forgotten-by-report",
         REPORTING,
-        "report.pending_loss - covered + raised,",
-        "report.pending_loss - covered,",
+        "report.pending_loss + (raised - report.raised_at_ref) * ledger.WEI_IN_GWEI",
+        "report.pending_loss",
         "whoever waits for the report under way runs from a proven slashing",
+    ),
+    Bug(
+        "raise-not-covered",
+        REPORTING,
+        "min(convert(max(result, 0), uint256), pending_loss)",
+        "min(convert(max(result, 0), uint256), report.pending_loss)",
+        "what leavers bore of a slashing is a gain in the report under way, and pending again for those who stay",
     ),
     Bug(
         "raises-ahead-of-pool",
         REPORTING,
         "    if report.raised_at_ref > raised:\n        reasons._refuse(reasons.REPORT_RAISED)\n"
-        "    raised = (raised - report.raised_at_ref) * ledger.WEI_IN_GWEI\n",
-        "    raised = unsafe_sub(raised, min(raised, report.raised_at_ref)) * ledger.WEI_IN_GWEI\n",
+        "    # What was raised after the reference slot is not known to this report, and stays pending.\n"
+        "    pending_loss: uint256 = report.pending_loss + (raised - report.raised_at_ref)",
+        "    pending_loss: uint256 = report.pending_loss + unsafe_sub(raised, min(raised, report.raised_at_ref))",
         "a report from another chain's books is taken",
     ),
 ]

@@ -295,20 +295,29 @@ def test_fulfil__every_small_pool__neither_price_falls_nor_rises_by_more_than_a_
 @pytest.mark.parametrize("pending", [1, 1_000, 333_333])
 @pytest.mark.parametrize("leaving", [0, 17, 500_000])
 @pytest.mark.parametrize("reports", [0, 1, 3])
-def test_pending_loss__leavers_and_stayers__bear_the_same_whenever_it_settles(pending: int, leaving: int, reports: int):
-    """Who leaves under a pending loss takes his part; reports before it settles charge nobody twice, nor a fee."""
+@pytest.mark.parametrize("late", [None, 0, 1, 2])
+def test_pending_loss__leavers_and_stayers__bear_the_same_whenever_it_settles(
+    pending: int, leaving: int, reports: int, late: int | None
+):
+    """Who leaves under a pending loss takes his part; reports before it settles charge nobody twice, nor a fee.
+
+    It is a report that says it, or the registry before any report; `late` reports after that do not know it yet.
+    """
     unit = 10**15
     p = protocol(10**6 * unit, 10**6 * unit, outside=400_000 * unit, deposited=400_000 * unit, report_at=NOW - DAY)
     pool, true_cl = p.pool, 400_000 * unit
     if leaving:
         p.queue.request(STAKER, leaving * unit, STAKER)
-    pool.report(ACCOUNTS.oracle, report_of(p, pending_loss=pending * unit))
+    pool.report(ACCOUNTS.oracle, report_of(p, pending_loss=pending * unit if late is None else 0))
+    if late is not None:
+        pool.raise_pending_loss(ACCOUNTS.registry, pending * unit // GWEI)
     price = pool.exit_value() / pool.shares
     if leaving:
         assert pool.fulfil()[1] / (leaving * unit) == pytest.approx(price, rel=1e-12)
-    for _ in range(reports):
+    for number in range(reports):
         p.chain.now += DAY
-        pool.report(ACCOUNTS.oracle, report_of(p, cl=true_cl, pending_loss=pending * unit))
+        known = {"raised_at_ref": 0} if number < (late or 0) else {"pending_loss": pending * unit}
+        pool.report(ACCOUNTS.oracle, report_of(p, cl=true_cl, **known))
         assert pool.exit_value() / pool.shares == pytest.approx(price, rel=1e-12)
     p.chain.now += DAY
     pool.report(ACCOUNTS.oracle, report_of(p, cl=true_cl - pending * unit))

@@ -262,6 +262,30 @@ def test_report__after_the_raise_and_leavers__charges_and_pays_nobody_twice(evm:
     assert -reported["gain"] == pool.deficit() - deficit < 3 * ETHER
 
 
+def test_report__under_way_while_raised_and_leavers__charges_and_pays_nobody_twice(evm: Evm, protocol: Protocol):
+    """The same for a report whose reference slot came before: it knows of no loss, and finds too little outside."""
+    pool, cl = protocol.pool, protocol.pool.outside()
+    evm.travel(2 * DAY)
+    protocol.request(40 * ETHER)
+    protocol.report()
+    evm.travel(DAY)
+    at_ref = protocol.next_report()
+    protocol.raise_pending_loss(10 * SLASHED)
+    pool.fulfil()
+    price, pending_loss = exit_price(pool), pool.pending_loss()
+    pool.report(at_ref, sender=ORACLE)
+    reported = evm.events(pool, "Reported")[0].fields
+    assert (reported["gain"], reported["fee_shares"], reported["pending_loss"]) == (0, 0, pending_loss)
+    assert exit_price(pool) == price
+    evm.travel(DAY)
+    protocol.report(cl=cl, pending_loss=30 * ETHER)
+    assert exit_price(pool) == price
+    evm.travel(DAY)
+    protocol.report(cl=cl - 30 * ETHER)
+    assert exit_price(pool) == price
+    assert pool.deficit() == pending_loss
+
+
 def test_report__slashing_smaller_than_raised__gives_the_rest_back_slowly(evm: Evm, protocol: Protocol):
     """What leavers bore too much is a gain like any other: it is metered, and streams to those who stay."""
     pool, cl = protocol.pool, protocol.pool.outside()
