@@ -1,0 +1,1 @@
+"""The whole protocol on a real beacon chain."""
