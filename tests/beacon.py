@@ -21,8 +21,11 @@ from functools import cache
 from hashlib import sha256, sha512
 from typing import Any, NamedTuple
 
+from eth_abi.abi import decode
+from eth_utils.crypto import keccak
 from pyrevm import AccountInfo
 
+from floe.beacon.deposit import DepositData
 from floe.devnet.system_contracts import (
     BEACON_ROOTS,
     CONSOLIDATION_REQUESTS,
@@ -32,7 +35,7 @@ from floe.devnet.system_contracts import (
     GenesisAccount,
     genesis_accounts,
 )
-from floe.model.beacon import BALANCES_GINDEX, FAR_FUTURE, GWEI_IN_ETHER, VALIDATORS_GINDEX, Beacon, Proof, key_of
+from floe.model.beacon import BALANCES_GINDEX, GWEI_IN_ETHER, VALIDATORS_GINDEX, Beacon, Proof, key_of
 from tests.evm import DAY, ETHER, GENESIS, Account, Contract, Evm
 from tests.protocol import Protocol
 
@@ -153,6 +156,24 @@ def system_call(evm: Evm, address: str, data: bytes = b"") -> bytes:
 def set_block_root(evm: Evm, root: bytes) -> None:
     """Tell EIP-4788 the root of the beacon block before the execution block of now."""
     system_call(evm, BEACON_ROOTS, root)
+
+
+def deposits(evm: Evm) -> list[DepositData]:
+    """Return what the deposit contract logged in the last transaction (views count)."""
+    result = evm.revm.result
+    assert result is not None
+    logs = [log for log in result.logs if log.address.lower() == DEPOSIT_CONTRACT.lower()]
+    events = [decode(["bytes"] * 5, bytes(log.data[1])) for log in logs]
+    return [
+        DepositData(pubkey=p, withdrawal_credentials=w, amount=int.from_bytes(a, "little"), signature=s)
+        for p, w, a, s, _ in events
+    ]
+
+
+def deposit_root(evm: Evm) -> bytes:
+    """Ask the deposit contract for the root of all deposits."""
+    contract = Contract(evm, "deposit contract", DEPOSIT_CONTRACT)
+    return evm.call(contract, "get_deposit_root", keccak(text="get_deposit_root()")[:4], static=True)
 
 
 def withdrawal_requests(evm: Evm) -> list[WithdrawalRequest]:

@@ -25,6 +25,8 @@ PEERS = {
     "IWithdrawalQueue": "WithdrawalQueue",
     "IRebasingToken": "RebasingToken",
     "IEtherVault": "WithdrawalVault",
+    "IWithdrawalVault": "WithdrawalVault",
+    "IValidatorRegistry": "ValidatorRegistry",
     "IPoolReads": "FloePool",
     "IBalance": "WithdrawalQueue",
     "IERC20": "FloePool",
@@ -34,8 +36,11 @@ PEERS = {
 STRANGERS = {"IERC721Receiver"}
 """Interfaces of contracts that are not ours."""
 
-_QUOTED = re.compile(r'"([a-z0-9_]+: [^"]+)"')
-_REFERENCE = re.compile(r"(?P<pool>the pool's )?`(?P<name>\w+)`")
+ETHEREUM = {"DepositContract"}
+"""Interfaces of contracts that are everybody's: they call nobody, and their reasons are their own."""
+
+_QUOTED = re.compile(r'"([a-z0-9_ -]+: [^"]+)"')
+_REFERENCE = re.compile(r"(?P<pool>the pool's )?`(?:(?P<contract>\w+)\.)?(?P<name>\w+)`")
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,17 @@ def reasons(contract: str, function: str) -> frozenset[str]:
 
 
 def documented(contract: str, function: str) -> tuple[set[str], set[str]]:
-    """Reasons that a docstring lists: those it quotes, and those of functions that it refers to ("as `deposit`")."""
+    """Reasons that a docstring lists: those it quotes, and those of functions that it refers to.
+
+    "as `deposit`" is a function of the same contract, "as `WithdrawalVault.request`" and "as the pool's `report`" are
+    those of others.
+    """
     _, found, text = functions(contract)[function].docstring.partition("Reverts")
     if not found:
         return set(), set()
     referred: set[str] = set()
     for match in _REFERENCE.finditer(_QUOTED.sub("", text)):
-        target = "FloePool" if match["pool"] else contract
+        target = "FloePool" if match["pool"] else match["contract"] or contract
         if match["name"] in functions(target):
             referred = referred.union(*documented(target, match["name"]))
     return set(_QUOTED.findall(text)), referred
@@ -143,6 +152,6 @@ def _external_calls(body: Any) -> Iterator[tuple[str, str]]:
     for node in body.get_descendants((vy.ExtCall, vy.StaticCall)):
         target = node.value.func
         interface = Path(target.value._metadata["type"]._id).stem
-        if interface not in PEERS and interface not in STRANGERS:
+        if interface not in PEERS.keys() | STRANGERS | ETHEREUM:
             raise AssertionError(f"{body.name} calls {interface}: ours, or a stranger's?")
         yield interface, target.attr

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.beacon import Validators, place_system_contracts
 from tests.evm import ETHER, Contract, Evm
 from tests.protocol import PARAMETERS, Protocol
 
@@ -75,3 +76,21 @@ def worthless() -> Protocol:
     assert protocol.pool.buffer() == 0
     protocol.rate_falls_to(0, 1)
     return protocol
+
+
+@pytest.fixture(scope="session")
+def warm_validators() -> Validators:
+    """Return a registry beside a warm protocol with 10,000 ETH more, the real system contracts and a beacon chain."""
+    evm = Evm()
+    place_system_contracts(evm)
+    protocol = Protocol(evm)
+    protocol.warm()
+    protocol.stake(10_000 * ETHER)
+    return Validators(protocol)
+
+
+@pytest.fixture
+def validators(warm_validators: Validators) -> Iterator[Validators]:
+    """Return that registry with two operators, without validators; what a test does to it is undone."""
+    with warm_validators.evm.undone():
+        yield warm_validators.copy()
