@@ -9,19 +9,12 @@ import pytest
 from eth_account import Account
 
 from floe.deploy.plan import TOKEN_NAMES, domain_separator
-from floe.devnet.system_contracts import DEPOSIT_CONTRACT
-from tests.fork.calls import (
-    ETHER,
-    PUBKEY,
-    SIGNATURE,
-    credentials_of,
-    deposit_call,
-    deposit_count,
-    deposit_data_root,
-    send,
-)
+from floe.devnet.system_contracts import BEACON_ROOTS, DEPOSIT_CONTRACT, SYSTEM, WITHDRAWAL_REQUESTS
+from floe.model.beacon import Beacon, Proof, key_of
+from tests.fork.calls import ETHER, PUBKEY, SIGNATURE, call, credentials_of, deposit_count, send
 
 DAY = 86_400
+GWEI = 10**9
 
 
 def later(seconds: int) -> None:
@@ -31,27 +24,63 @@ def later(seconds: int) -> None:
     chain.mine(1)
 
 
+def system_sends(contract: str, data: bytes) -> int:
+    """Call a system contract as a block does; return that block's timestamp."""
+    receipt = send(SYSTEM, contract, data)
+    assert receipt["status"] == 1
+    return int(ape.networks.active_provider.get_block(receipt["blockNumber"]).timestamp)
+
+
+def proof_of(beacon: Beacon, index: int) -> Proof:
+    """Prove a validator as it is now: the chain gets a beacon root of this slot."""
+    now = ape.networks.active_provider.get_block("latest").timestamp
+    beacon.slot = (now - beacon.genesis_time) // beacon.seconds_per_slot
+    return beacon.prove([index], system_sends(BEACON_ROOTS, beacon.header().root))
+
+
+def stake_32(contracts: dict[str, Any], actors: dict[str, Any]) -> tuple[Beacon, int]:
+    """Let an operator predeposit a validator and everybody else do the rest; return the beacon chain and its index.
+
+    The beacon chain is a small one; the contracts on this chain are the real ones.
+    """
+    registry, operator, outsider = contracts["ValidatorRegistry"], actors["operator"], actors["outsider"]
+    receipt = registry.add_operator(operator, operator, 1, 10, sender=actors["council"])
+    number = receipt.events.filter(registry.OperatorSet)[0].operator
+    registry.predeposit(number, PUBKEY, SIGNATURE, sender=operator, value=ETHER)
+    known = registry.chain_constants()
+    beacon = Beacon(known.genesis_time, known.seconds_per_slot, known.slots_per_epoch, known.slashings_vector)
+    for _ in range(3):
+        beacon.add(bytes(32), bytes(32), 32 * GWEI)
+    index = beacon.add(key_of(PUBKEY), credentials_of(contracts["WithdrawalVault"]), GWEI)
+    registry.prove(proof_of(beacon, index), sender=outsider)
+    registry.top_up(proof_of(beacon, index), PUBKEY, [31 * GWEI], sender=outsider)
+    beacon.validators[index].balance = beacon.validators[index].effective_balance = 32 * GWEI
+    return beacon, index
+
+
 def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     pool, queue, lens = (contracts[name] for name in ("FloePool", "WithdrawalQueue", "Lens"))
-    vault = contracts["WithdrawalVault"]
+    vault, registry = contracts["WithdrawalVault"], contracts["ValidatorRegistry"]
     chain = ape.networks.active_provider
-    staker, oracle, registry, outsider = (actors[name] for name in ("staker", "oracle", "registry_owner", "outsider"))
+    staker, oracle, keeper, outsider = (actors[name] for name in ("staker", "oracle", "keeper", "outsider"))
 
-    # 40 ETH in; 1 ETH of it goes through the real deposit contract, for the vault's credentials.
-    pool.deposit(40 * ETHER, staker, sender=staker, value=40 * ETHER)
-    pool.send_to_validators(ETHER, sender=registry)
-    credentials, count = credentials_of(vault), deposit_count()
-    data = deposit_call(credentials, deposit_data_root(PUBKEY, credentials, 10**9, SIGNATURE))
-    assert send(registry.address, DEPOSIT_CONTRACT, data, ETHER)["status"] == 1
-    assert deposit_count() == count + 1
-    assert (pool.outside(), pool.buffer()) == (ETHER, 39 * ETHER + pool.balanceOf(pool))
+    # 80 ETH in; 32 of it become a validator, through the real deposit contract. The bond is whole again.
+    pool.deposit(80 * ETHER, staker, sender=staker, value=80 * ETHER)
+    count = deposit_count()
+    held = chain.get_balance(DEPOSIT_CONTRACT)
+    stake_32(contracts, actors)
+    assert deposit_count() == count + 2
+    assert chain.get_balance(DEPOSIT_CONTRACT) == held + 32 * ETHER
+    assert (pool.outside(), pool.buffer()) == (32 * ETHER, 48 * ETHER + pool.balanceOf(pool))
+    operator = registry.operator(registry.operator_count())
+    assert (operator.bond, operator.stake, operator.open) == (GWEI, 32 * GWEI, 1)
 
     # A day later it has earned, and a part of that has been credited to the vault.
     later(DAY)
     earned, credited = 10**15, 10**14
     chain.set_balance(vault.address, credited)
     tail = queue.tail()
-    pool.report((ETHER + earned - credited, ETHER, credited, 0, tail, 0, 0), sender=oracle)
+    pool.report((32 * ETHER + earned - credited, 32 * ETHER, credited, 0, tail, 0, 0), sender=oracle)
     assert vault.balance == 0
     assert pool.locked() == earned * 9 // 10
     later(2 * DAY)
@@ -62,7 +91,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     shares = 30 * ETHER
     worth = pool.convertToAssets(shares)
     ticket = queue.request(shares, staker, sender=staker).events.filter(queue.Requested)[0].ticket
-    pool.report((ETHER + earned - credited, ETHER, credited, 0, queue.tail(), 0, 0), sender=oracle)
+    pool.report((32 * ETHER + earned - credited, 32 * ETHER, credited, 0, queue.tail(), 0, 0), sender=oracle)
     pool.fulfil(sender=outsider)
     before = staker.balance
     paid = queue.claim(ticket, sender=outsider).events.filter(queue.Claimed)[0].ether_
@@ -76,7 +105,30 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     assert staker.balance == before + some - receipt.total_fees_paid
     state = lens.protocol()
     assert pool.balance == state.buffer
-    assert state.assets == 40 * ETHER + pool.balanceOf(pool) + earned - paid - some
+    assert state.assets == 80 * ETHER + pool.balanceOf(pool) + earned - paid - some
+
+    # The validator is asked to leave, through the real contract of EIP-7002; what is not spent comes back.
+    before, fee = keeper.balance, vault.fee(1)
+    receipt = registry.request_withdrawals(PUBKEY, [0], sender=keeper, value=fee + ETHER)
+    assert keeper.balance == before - fee - receipt.total_fees_paid
+    request = call(WITHDRAWAL_REQUESTS, sender=SYSTEM)
+    assert request == bytes.fromhex(vault.address[2:]) + PUBKEY + bytes(8)
+    assert registry.under_way() == 32 * GWEI
+
+
+def test_prove_slashed__on_this_chain__lowers_the_exit_rate_at_once(actors, contracts):
+    pool, registry = contracts["FloePool"], contracts["ValidatorRegistry"]
+    staker, outsider = actors["staker"], actors["outsider"]
+    pool.deposit(80 * ETHER, staker, sender=staker, value=80 * ETHER)
+    beacon, index = stake_32(contracts, actors)
+    before = pool.exit_rate()
+    beacon.slot += 10
+    beacon.slash(index)
+    receipt = registry.prove(proof_of(beacon, index), sender=outsider)
+    [slashed] = receipt.events.filter(registry.Slashed)
+    assert slashed.estimate == 32 * GWEI * 500 // 10_000
+    assert pool.pending_loss() == slashed.estimate * 10**9
+    assert pool.exit_rate() < before == pool.entry_rate()
 
 
 @pytest.mark.parametrize("name", TOKEN_NAMES)

@@ -45,7 +45,7 @@ def test_deposit_contract__one_ether_for_the_vault__is_taken(actors, contracts):
     root = deposit_data_root(PUBKEY, credentials, 10**9, SIGNATURE)
     count, held = deposit_count(), chain.get_balance(DEPOSIT_CONTRACT)
     root_before = call(DEPOSIT_CONTRACT, selector("get_deposit_root()"))
-    receipt = send(actors["registry_owner"].address, DEPOSIT_CONTRACT, deposit_call(credentials, root), ETHER)
+    receipt = send(actors["operator"].address, DEPOSIT_CONTRACT, deposit_call(credentials, root), ETHER)
     assert receipt["status"] == 1
     assert deposit_count() == count + 1
     assert chain.get_balance(DEPOSIT_CONTRACT) == held + ETHER
@@ -63,7 +63,7 @@ def test_deposit_contract__one_ether_for_the_vault__is_taken(actors, contracts):
 def test_deposit_contract__root_of_other_data__refused(actors, contracts):
     credentials = credentials_of(contracts["WithdrawalVault"])
     root = deposit_data_root(PUBKEY, credentials, 2 * 10**9, SIGNATURE)
-    receipt = send(actors["registry_owner"].address, DEPOSIT_CONTRACT, deposit_call(credentials, root), ETHER)
+    receipt = send(actors["operator"].address, DEPOSIT_CONTRACT, deposit_call(credentials, root), ETHER)
     assert receipt["status"] == 0
 
 

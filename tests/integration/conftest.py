@@ -8,12 +8,25 @@ from typing import Any
 
 import ape
 import pytest
+import yaml  # type: ignore[import-untyped]
 from ape.logging import LogLevel, logger
 
 from floe.deploy import config as configs
 from floe.deploy.config import Config
+from floe.deploy.execute import network_name
 
-ROLES = ("deployer", "oracle", "council", "keeper", "treasury", "proposer", "guardian", "staker", "outsider")
+ROLES = (
+    "deployer",
+    "oracle",
+    "council",
+    "keeper",
+    "operator",
+    "treasury",
+    "proposer",
+    "guardian",
+    "staker",
+    "outsider",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,10 +51,13 @@ def actors() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def config(actors: dict[str, Any]) -> Config:
-    """Parameters for the chain that the tests are connected to."""
+    """Parameters for the chain that the tests are connected to; a fork has the beacon chain of what it forks."""
+    network = network_name(ape.networks.active_provider).removesuffix("-fork")
+    of_network = yaml.safe_load((configs.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
     return configs.parse(
         {
             **configs.load("local").model_dump(),
+            "beacon": of_network["beacon"],
             "chain_id": ape.networks.active_provider.chain_id,
             "roles": {
                 "oracle": actors["oracle"].address,

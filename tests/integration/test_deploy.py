@@ -176,9 +176,10 @@ def test_deploy__other_parameters__refused(actors, config, file):
     seed = rf"the parameters differ .* at seed \({config.seed} there, {config.seed + 1} now\)"
     with pytest.raises(DeployError, match=seed):
         deploy(actors["deployer"], other, file)
-    beacon = {**config.model_dump()["beacon"], "forks": {"electra": 0, **config.beacon.forks, "fulu": 9}}
+    epoch = config.beacon.forks["fulu"]
+    beacon = {**config.model_dump()["beacon"], "forks": {**config.beacon.forks, "fulu": epoch + 1}}
     other = configs.parse({**config.model_dump(), "beacon": beacon})
-    with pytest.raises(DeployError, match=r"at beacon\.forks\.electra \(None there, 0 now\)"):
+    with pytest.raises(DeployError, match=rf"at beacon\.forks\.fulu \({epoch} there, {epoch + 1} now\)"):
         deploy(actors["deployer"], other, file)
 
 
