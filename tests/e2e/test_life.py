@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from floe.beacon.deposit import DepositData
 from floe.devnet import Devnet
 from tests.e2e.world import (
@@ -53,7 +55,7 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         predeposit(world, RIVAL, 2, [data])
         assert registry.operator(2).call()[5] == 0  # his bond is spent
         for validator in [*ours, stolen]:
-            devnet.advance_until(lambda pubkey=validator.pubkey: devnet.validator(pubkey) is not None)
+            devnet.advance_until(partial(known, world, validator))
 
         world.prove([*ours, stolen])
         assert [world.state_of(each)[0] for each in ours] == [PROVEN] * 5
@@ -131,6 +133,11 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         bonds = sum(registry.operator(each).call()[5] for each in (1, 2))
         assert world.web3.eth.get_balance(world.registry.address) == bonds * GWEI
         world.client.close()
+
+
+def known(world: World, validator: Validator) -> bool:
+    """Whether the beacon chain has the validator."""
+    return world.devnet.validator(validator.pubkey) is not None
 
 
 def predeposit(world: World, account: int, operator: int, deposits: list[DepositData]) -> None:

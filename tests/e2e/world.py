@@ -43,7 +43,7 @@ class World:
 
     def __init__(self, devnet: Devnet) -> None:
         self.devnet = devnet
-        self.web3 = Web3(HTTPProvider(devnet.execution_url, request_kwargs={"timeout": 60}))
+        self.web3: Any = Web3(HTTPProvider(devnet.execution_url, request_kwargs={"timeout": 60}))
         self.client = BeaconClient(devnet.beacon_url)
         self._deploy()
         self.observer = Observer(self.client, self.web3, self.pool.address, self.registry.address)
@@ -86,7 +86,7 @@ class World:
         """Send a transaction; the chain makes slots until it is in a block. It must succeed."""
         signer = self.devnet.account(account)
         fee = self.web3.eth.get_block("latest")["baseFeePerGas"]
-        transaction = {
+        transaction: dict[str, Any] = {
             "chainId": self.devnet.settings.chain_id,
             "nonce": self.web3.eth.get_transaction_count(signer.address),
             "value": value,
