@@ -13,10 +13,10 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without its bytecode files Python would compile all of Ape at every start.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet devnet-el judge test-fork lint format check snapshot lock clean
+.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet devnet-el e2e judge test-fork lint format check snapshot lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 doctor: ## say what this machine lacks and how to get it
 	@bash scripts/doctor.sh
@@ -38,8 +38,10 @@ invariants: setup ## a second engine (forge) checks the same books against its o
 mutants: setup ## seed bugs into the contracts: the campaign must find every one (SCORE=200: a larger sample)
 	python -m tests.mutants.run $(if $(SCORE),--score $(SCORE))
 
-bench: setup ## measure gas, and compare it with the bars and the peers
+bench: setup ## measure gas against bars and peers, and how long large proofs and checks of deposits take
 	python -m bench.gas
+	python -m bench.ssz
+	python -m bench.deposits
 
 demo: setup ## watch ETH go in, rewards stream, a loss happen, exits being paid
 	ape run demo
@@ -49,6 +51,9 @@ devnet: setup ## run a proof-of-stake chain of one's own until Ctrl-C (OPTIONS="
 
 devnet-el: setup ## the same on a real execution client, EthereumJS, coupled over the Engine API
 	@ape floe devnet --execution ethereumjs $(OPTIONS)
+
+e2e: setup ## validators' whole life with our contracts, on both devnets; the books agree with the beacon state
+	pytest tests/e2e --execution anvil --execution ethereumjs
 
 judge: setup ## validators' life on both devnets, re-executed by Lodestar: every state root must be equal
 	@python -m floe.devnet.judge
