@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 from requests import RequestException
 from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3Exception
 
 from floe.beacon.client import BeaconClient, BeaconError, Header, Id, MissingError
 from floe.beacon.containers import gindices
-from floe.beacon.ssz import BeaconStateView, ProofError, Witness
+from floe.beacon.ssz import BeaconStateView, ProofError, Witness, hash_pairs
 
 BEACON_ROOTS = Web3.to_checksum_address("0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02")
 """The contract of EIP-4788."""
@@ -36,7 +37,7 @@ MOST_BRANCH_NODES = 128
 """In one proof for the registry."""
 
 Validators = Sequence[int | bytes]
-"""Indices or public keys."""
+"""Indices, public keys (48 bytes), or the keys by which the registry knows them (32 bytes: SSZ roots of the former)."""
 
 
 class HeaderTuple(NamedTuple):
@@ -90,10 +91,25 @@ class Provable:
     def indices(self, validators: Validators) -> list[int]:
         """Return the indices of validators, ascending, each once. Raises ProofError for one that is not there."""
         keys = [each for each in validators if isinstance(each, bytes)]
-        found = self._index_by_key(keys) if keys else {}
+        found = self.find(keys)
         if missing := [key for key in keys if key not in found]:
             raise ProofError(f"no validator has the key {missing[0].hex()} in the state of slot {self.state.slot} yet")
         return sorted({found[each] if isinstance(each, bytes) else each for each in validators})
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the indices of validators by key; without those that the state does not have."""
+        found: dict[bytes, int] = {}
+        for length, known in ((48, self._pubkeys), (32, self._keys)):
+            if wanted := {key for key in keys if len(key) == length}:
+                data = known()
+                nodes = (data[start : start + length] for start in range(0, len(data), length))
+                found |= {node: index for index, node in enumerate(nodes) if node in wanted}
+        return found
+
+    def pubkey(self, index: int) -> bytes:
+        """Return the public key of a validator."""
+        key: bytes = self.state.validators["pubkey"][index].tobytes()
+        return key
 
     def prove(self, validators: Validators) -> Proof:
         """Return one proof about validators. Raises ProofError; when they are too many or too far apart, too."""
@@ -136,11 +152,16 @@ class Provable:
         )
         return Proof(self.timestamp, header, [(one.index, list(one.chunks)) for one in witnesses], branch)
 
-    def _index_by_key(self, keys: Sequence[bytes]) -> dict[bytes, int]:
-        wanted = set(keys)
-        pubkeys = self.state.validators["pubkey"].tobytes()
-        found = ((pubkeys[start : start + 48], start // 48) for start in range(0, len(pubkeys), 48))
-        return {key: index for key, index in found if key in wanted}
+    def _pubkeys(self) -> bytes:
+        """Public keys of all validators, one after the other."""
+        data: bytes = self.state.validators["pubkey"].tobytes()
+        return data
+
+    def _keys(self) -> bytes:
+        """SSZ roots of all public keys, one after the other."""
+        padded = np.zeros((len(self.state.validators), 64), np.uint8)
+        padded[:, :48] = self.state.validators["pubkey"]
+        return hash_pairs(padded.tobytes())
 
 
 def provable(client: BeaconClient, execution: Web3, block: Id | None = None) -> Provable:

@@ -12,7 +12,7 @@ from web3 import HTTPProvider, Web3
 from floe.beacon import proofs
 from floe.beacon.client import BeaconClient
 from floe.beacon.containers import BeaconBlockHeader, header_root
-from floe.beacon.ssz import ProofError, Witness, verify_balance, verify_validators
+from floe.beacon.ssz import ProofError, Witness, hash_pairs, verify_balance, verify_validators
 from floe.devnet import Devnet
 
 MISSED = 4
@@ -80,14 +80,19 @@ def test_provable__newest_block__has_no_child_yet(client, execution, block):
         proofs.provable(client, execution, block)
 
 
-def test_prove__by_public_key__the_same(client, snapshot):
+def test_prove__by_public_key_or_its_root__the_same(client, snapshot):
     keys = [bytes(info.validator.pubkey) for info in client.validators([9, 2])]
     assert snapshot.prove([keys[1], keys[0], 9]) == snapshot.prove([2, 9])
+    assert [snapshot.pubkey(2), snapshot.pubkey(9)] == keys
+    roots = [hash_pairs(key + bytes(16)) for key in keys]
+    assert snapshot.prove([roots[1], keys[0]]) == snapshot.prove([2, 9])
+    assert snapshot.find([roots[1], b"\xab" * 32, keys[0]]) == {roots[1]: 9, keys[0]: 2}
 
 
-def test_prove__key_that_is_no_validator__named(snapshot):
-    with pytest.raises(ProofError, match=f"no validator has the key {'ab' * 48} in the state of slot 3 yet"):
-        snapshot.prove([b"\xab" * 48])
+@pytest.mark.parametrize("length", [48, 32, 20])
+def test_prove__key_that_is_no_validator__named(snapshot, length):
+    with pytest.raises(ProofError, match=f"no validator has the key {'ab' * length} in the state of slot 3 yet"):
+        snapshot.prove([b"\xab" * length])
 
 
 def test_prove__more_than_the_registry_takes__refused(snapshot, execution):
