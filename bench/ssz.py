@@ -6,6 +6,7 @@
 A state of Electra, mainnet preset, is made from a seed and put into a file. Then a process of its own reads the file,
 computes the state root and makes the proofs: of 500 validators one by one, of all of them with one common branch, and
 of their 500 balances. Every proof is verified after the clock has stopped. Memory is the most the process ever had.
+The bar is on the time by the clock; what is compared is CPU time, which other work on the machine does not change.
 The plain way decodes the state with the library and reads roots and siblings out of its tree; because that is slow it
 gets smaller states, and what it would take for the large one is extrapolated along a line through two sizes.
 """
@@ -47,18 +48,32 @@ GIB_IN_KIB = 2**20
 
 @dataclass(frozen=True)
 class Taken:
-    """What one run took: seconds until the root and for the proofs, GiB at most; and the root."""
+    """What one run took: CPU seconds for the root and for the proofs, seconds by the clock, GiB at most; the root."""
 
     validators: int
     root_seconds: float
     proof_seconds: float
+    clock_seconds: float
     gib: float
     root: str
 
-    @property
-    def seconds(self) -> float:
-        """From the file to the last proof."""
-        return self.root_seconds + self.proof_seconds
+
+class Watch:
+    """Measures from its beginning on."""
+
+    def __init__(self) -> None:
+        self._clock, self._cpu = time.perf_counter(), time.process_time()
+        self._rooted = self._cpu
+
+    def rooted(self) -> None:
+        """Note that the root is there."""
+        self._rooted = time.process_time()
+
+    def stop(self, validators: int, root: bytes) -> Taken:
+        """Note that the proofs are there."""
+        clock, cpu = time.perf_counter(), time.process_time()
+        gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_IN_KIB
+        return Taken(validators, self._rooted - self._cpu, cpu - self._rooted, clock - self._clock, gib, root.hex())
 
 
 def make_state(validators: int) -> bytes:
@@ -98,14 +113,14 @@ def chosen(validators: int) -> list[int]:
 def run_ours(file: Path, validators: int) -> Taken:
     """Make the proofs by `floe.beacon.ssz`. Raises `ProofError` if one of them does not verify."""
     indices = chosen(validators)
-    start = time.perf_counter()
+    watch = Watch()
     state = BeaconStateView(file.read_bytes(), FORK, MAINNET)
     root = state.root
-    rooted = time.perf_counter()
+    watch.rooted()
     single = [state.prove_validators([index]) for index in indices]
     common = state.prove_validators(indices)
     balances = [state.prove_balance(index) for index in indices]
-    end = time.perf_counter()
+    taken = watch.stop(validators, root)
 
     validators_gindex, balances_gindex = gindices(FORK, MAINNET)
     for witnesses, branch in [*single, common]:
@@ -113,25 +128,25 @@ def run_ours(file: Path, validators: int) -> Taken:
     for index, (chunk, branch) in zip(indices, balances, strict=True):
         if verify_balance(index, chunk, branch, balances_gindex, root) != state.balances[index]:
             raise RuntimeError(f"the proof of balance {index} shows another balance")
-    return Taken(validators, rooted - start, end - rooted, _peak_gib(), root.hex())
+    return taken
 
 
 def run_plain(file: Path, validators: int) -> Taken:
     """Make the proofs by the library alone: decode, and read single branches out of its tree."""
     indices = chosen(validators)
-    start = time.perf_counter()
+    watch = Watch()
     state = beacon_state(FORK, MAINNET).decode_bytes(file.read_bytes())
     root = bytes(state.hash_tree_root())
-    rooted = time.perf_counter()
+    watch.rooted()
     first_validator, first_balance = gindices(FORK, MAINNET)
     wanted = [first_validator + index for index in indices] + [first_balance + index // 4 for index in indices]
     proofs = [_branch(state.get_backing(), gindex) for gindex in wanted]
-    end = time.perf_counter()
+    taken = watch.stop(validators, root)
 
     for gindex, (node, branch) in zip(wanted, proofs, strict=True):
         if root_of([gindex], [node], branch) != root:
             raise RuntimeError("a proof of the plain way does not verify")
-    return Taken(validators, rooted - start, end - rooted, _peak_gib(), root.hex())
+    return taken
 
 
 def _branch(node: Any, gindex: int) -> tuple[bytes, list[bytes]]:
@@ -142,10 +157,6 @@ def _branch(node: Any, gindex: int) -> tuple[bytes, list[bytes]]:
         node, sibling = (right, left) if bit == "1" else (left, right)
         siblings.append(bytes(sibling.merkle_root()))
     return bytes(node.merkle_root()), siblings[::-1]
-
-
-def _peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_IN_KIB
 
 
 def in_child(way: str, file: Path, validators: int) -> Taken:
@@ -163,18 +174,18 @@ def extrapolate(small: Taken, large: Taken, validators: int) -> Taken:
         slope = (high - low) / (large.validators - small.validators)
         return float(high + slope * (validators - large.validators))
 
-    # The proofs walk down a tree whose depth is fixed: they do not grow.
-    return Taken(validators, line("root_seconds"), large.proof_seconds, line("gib"), "")
+    # The proofs walk down a tree whose depth is fixed: they do not grow. The clock says nothing about a sum.
+    return Taken(validators, line("root_seconds"), large.proof_seconds, 0, line("gib"), "")
 
 
 def pairs_per_second() -> float:
-    """Return how many pairs of nodes are hashed in a second."""
+    """Return how many pairs of nodes are hashed in a second of CPU time."""
     pairs = np.random.default_rng(SEED).bytes(64 * 200_000)
     best = float("inf")
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         hashed = hash_pairs(pairs)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     if hashed[:32] != sha256(pairs[:64]).digest():
         raise RuntimeError("the hashes are wrong")
     return 200_000 / best
@@ -199,33 +210,26 @@ def table(ours: Taken, plain: Sequence[Taken], extrapolated: Taken, pairs: float
     shown = Table(
         title=f"{PROOFS} validators and {PROOFS} balances proven out of a state of {FORK}",
         title_justify="left",
-        caption=f"mainnet preset, one process, seconds and GiB; {pairs / 1e6:.1f} million hashes a second",
+        caption=f"mainnet preset, one process; CPU seconds, GiB; {pairs / 1e6:.1f} million hashes a second",
         caption_justify="left",
     )
-    for name in ("", "validators", "root", "proofs", "in all", "memory"):
+    for name in ("", "validators", "root", "proofs", "clock", "memory"):
         shown.add_column(name, justify="right" if name else "left", no_wrap=True)
-
-    def add(name: str, taken: Taken, seconds: str, gib: str) -> None:
-        shown.add_row(
-            name,
-            f"{taken.validators:,}",
-            f"{taken.root_seconds:.1f}",
-            f"{taken.proof_seconds:.2f}",
-            f"{seconds}{taken.seconds:.1f}[/]",
-            f"{gib}{taken.gib:.2f}[/]",
-        )
-
-    add(
-        "floe.beacon.ssz",
-        ours,
-        "[green]" if ours.seconds < BAR_SECONDS else "[red]",
-        "[green]" if ours.gib < BAR_GIB else "[red]",
-    )
+    clock, memory = _verdict(ours.clock_seconds, BAR_SECONDS, 1), _verdict(ours.gib, BAR_GIB, 2)
+    shown.add_row("floe.beacon.ssz", *_cells(ours), clock, memory)
     shown.add_row("bar", f"{VALIDATORS:,}", "", "", f"{BAR_SECONDS:.1f}", f"{BAR_GIB:.2f}")
     for taken in plain:
-        add("the library alone", taken, "[default]", "[default]")
-    add("... on a line through both", extrapolated, "[dim]", "[dim]")
+        shown.add_row("the library alone", *_cells(taken), f"{taken.clock_seconds:.1f}", f"{taken.gib:.2f}")
+    shown.add_row("... on a line through both", *_cells(extrapolated), "", f"{extrapolated.gib:.2f}")
     return shown
+
+
+def _cells(taken: Taken) -> tuple[str, str, str]:
+    return f"{taken.validators:,}", f"{taken.root_seconds:.1f}", f"{taken.proof_seconds:.2f}"
+
+
+def _verdict(value: float, bar: float, digits: int) -> str:
+    return f"[{'green' if value < bar else 'red'}]{value:.{digits}f}[/]"
 
 
 def main() -> int:
@@ -255,9 +259,9 @@ def main() -> int:
             "library_extrapolated": _rounded(extrapolated),
         }
         NUMBERS.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
-    if ours.seconds >= BAR_SECONDS or ours.gib >= BAR_GIB:
+    if ours.clock_seconds >= BAR_SECONDS or ours.gib >= BAR_GIB:
         print(
-            f"{PROOFS} validators and balances took {ours.seconds:.1f} s and {ours.gib:.2f} GiB, "
+            f"{PROOFS} validators and balances took {ours.clock_seconds:.1f} s and {ours.gib:.2f} GiB, "
             f"the bar is {BAR_SECONDS:.0f} s and {BAR_GIB:.0f} GiB"
         )
         return 1
