@@ -57,7 +57,7 @@ class World:
         deployer = self.address(DEPLOYER)
         steps = plan(config, deployer, self.web3.eth.get_transaction_count(deployer))
         for step in steps:
-            inputs = next((e["inputs"] for e in step.artifact.abi if e["type"] == "constructor"), [])
+            inputs: list[Any] = next((e["inputs"] for e in step.artifact.abi if e["type"] == "constructor"), [])
             data = step.artifact.initcode + encode([_type(each) for each in inputs], step.arguments)
             receipt = self.send(DEPLOYER, None, data, step.value)
             assert receipt["contractAddress"] == step.address
