@@ -6,7 +6,6 @@ genesis on its block 0, serves HTTP, and then says so in one line of JSON on its
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -20,17 +19,13 @@ from floe.devnet.chain import Chain, ChainError
 from floe.devnet.execution import ExecutionError, ExecutionSide
 from floe.devnet.settings import Settings
 
-SIDES = {"anvil": ("floe.devnet.anvil", "Anvil"), "ethereumjs": ("floe.devnet.ethereumjs", "EthereumJS")}
-"""Module and class of each execution side."""
-
 
 def main(arguments: list[str]) -> int:
     """Run until the input ends, SIGTERM comes, or something fails. Returns the exit code."""
     settings = Settings(**json.loads(arguments[0]))
     if settings.by_clock and settings.genesis_time == 0:
         settings = replace(settings, genesis_time=int(time.time()))
-    module, name = SIDES[settings.execution]
-    side: ExecutionSide = getattr(importlib.import_module(module), name)(settings, arguments[1])
+    side = _side(settings, arguments[1])
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         chain = Chain(settings, side, settings.genesis_time, side.start(settings.genesis_time))
@@ -70,6 +65,16 @@ def main(arguments: list[str]) -> int:
     finally:
         side.stop()
     return 0
+
+
+def _side(settings: Settings, folder: str) -> ExecutionSide:
+    if settings.execution == "anvil":
+        from floe.devnet.anvil import Anvil
+
+        return Anvil(settings, folder)
+    from floe.devnet.ethereumjs import EthereumJS
+
+    return EthereumJS(settings, folder)
 
 
 def _until_input_ends(over: threading.Event) -> None:

@@ -278,7 +278,8 @@ class Chain:
             fork=spec.Fork(previous_version=versions[0], current_version=versions[1], epoch=0),
             latest_block_header=spec.BeaconBlockHeader(body_root=_root(spec.BeaconBlockBody())),
             eth1_data=spec.Eth1Data(block_hash=block.block_hash),
-            randao_mixes=[block.block_hash] * spec.EPOCHS_PER_HISTORICAL_VECTOR,
+            # not the execution block's hash, so that the same seed always gives the same proposers
+            randao_mixes=[sha256(self.settings.seed.encode()).digest()] * spec.EPOCHS_PER_HISTORICAL_VECTOR,
             # deposits come through EIP-6110 from the first block on
             deposit_requests_start_index=0,
         )

@@ -97,9 +97,10 @@ def test_requests__partial_and_full_withdrawal_and_consolidation__arrive(stage):
         for each in stage.payload(slot)["withdrawals"]
         if each["address"] == stage.owner.lower()
     ]
-    assert len(credited) == 2
-    assert 5 * GWEI in credited
-    assert sum(credited) > 38 * GWEI
+    # The rest are rewards of a sync committee's member that has left.
+    assert credited[0] == 5 * GWEI
+    assert 33 * GWEI < credited[1] < 34 * GWEI
+    assert sum(credited[2:]) < GWEI // 100
     assert stage.balance(stage.owner) == before + sum(credited) * GWEI
     devnet.advance_until(lambda: not stage.pending("consolidations"))
     [source, target] = stage.beacon.validators([0, 1])
@@ -302,6 +303,15 @@ def test_restore__of_the_execution_chain_alone__is_noticed(settings):
 
 
 # --- settings ---
+
+
+def test_start__twice_with_one_seed__is_the_same_chain(settings):
+    roots = []
+    for _ in range(2):
+        with Devnet(settings) as devnet:
+            devnet.advance(3)
+            roots.append(devnet.beacon("/eth/v1/beacon/headers/head")["data"]["root"])
+    assert roots[0] == roots[1]
 
 
 def test_settings__electra_and_slots_of_three_hours__are_kept(settings):
