@@ -227,6 +227,15 @@ class Validators:
         set_block_root(self.evm, self.beacon.header().root)
         return self.evm.now
 
+    def publish_state_of(self, second: int) -> int:
+        """Let time pass until the last block knows the root of the state of this second, the start of a slot."""
+        return self.publish((second - self.evm.now) // SLOT_SECONDS + 1)
+
+    @property
+    def state_time(self) -> int:
+        """Second of the state that was published last."""
+        return self.beacon.time
+
     def proof(self, *indices: int) -> Proof:
         """Prove validators as they are now."""
         return self.beacon.prove(sorted(indices), self.publish())
@@ -302,6 +311,30 @@ class Validators:
         """Let somebody prove that a validator is withdrawn."""
         proof = self.proof(index)
         self.registry.prove_withdrawn(proof, *self.beacon.prove_balance(index))
+
+    def in_state(self, state: State, operator: int = 1) -> int:
+        """Return a new validator that the registry knows to be in `state`."""
+        if state == State.NONE:
+            pubkey = pubkey_of(len(self.beacon.validators))
+            index = self.beacon.add(key_of(pubkey), self.credentials, 32 * GWEI_IN_ETHER)
+            self.pubkeys[index] = pubkey
+            return index
+        if state in (State.ACTIVE, State.EXITING, State.SLASHED):
+            (index,) = self.active(operator=operator)
+            if state == State.EXITING:
+                self.pull({index: 0})
+            elif state == State.SLASHED:
+                self.beacon.slash(index)
+                self.prove(index)
+            return index
+        (index,) = self.predeposit(operator=operator, credentials=bytes(32) if state == State.COMPROMISED else None)
+        if state in (State.PROVEN, State.COMPROMISED):
+            self.prove(index)
+        elif state == State.CLOSED:
+            self.leave(index)
+            self.withdraw(index)
+            self.close(index)
+        return index
 
     def make_overdue(self, shares: int, account: Account) -> int:
         """Queue `shares`, make them eligible, and let the promise pass. Returns the day they were eligible on."""
