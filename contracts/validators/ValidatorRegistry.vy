@@ -39,12 +39,9 @@ initializes: pull_back[operators := operators, validator_book := validator_book]
 
 exports: (
     access_control.DEFAULT_ADMIN_ROLE,
-    access_control.getRoleAdmin,
     access_control.grantRole,
     access_control.hasRole,
-    access_control.renounceRole,
     access_control.revokeRole,
-    access_control.supportsInterface,
 )
 exports: (
     operators.add_bond,
@@ -164,7 +161,8 @@ def prove(proof: IValidatorRegistry.Proof):
             slashed, are leaving, or have ignored a request, and how much they hold. Anyone may call. A slashing raises
             the pool's pending loss at once.
     @dev Reverts: "block root: not known", "proof: wrong root", "proof: wrong length", "proof: not in order",
-         "proof: index too high", "fork: none for this slot", "validator: not in this state".
+         "proof: index too high", "proof: not in one subtree", "fork: none for this slot",
+         "validator: not in this state".
     """
     at: uint256 = beacon_chain._check_header(proof.timestamp, proof.header)
     leaves: DynArray[bytes32, ssz.MAX_NODES] = []
@@ -172,7 +170,7 @@ def prove(proof: IValidatorRegistry.Proof):
     for witness: IValidatorRegistry.Witness in proof.witnesses:
         leaves.append(beacon_chain._leaf(witness))
         indices.append(witness.index)
-    first: uint256 = beacon_chain._validators_gindex(proof.header)
+    first: uint256 = beacon_chain._validators_gindex(proof.header, indices)
     beacon_chain._check_state(proof.header, ssz._root(leaves, first, indices, proof.branch))
     for witness: IValidatorRegistry.Witness in proof.witnesses:
         validator_book._update(witness, at)
@@ -196,7 +194,7 @@ def top_up(proof: IValidatorRegistry.Proof, pubkeys: Bytes[PUBKEY * MAX_KEYS], a
     for witness: IValidatorRegistry.Witness in proof.witnesses:
         leaves.append(beacon_chain._leaf(witness))
         indices.append(witness.index)
-    first: uint256 = beacon_chain._validators_gindex(proof.header)
+    first: uint256 = beacon_chain._validators_gindex(proof.header, indices)
     beacon_chain._check_state(proof.header, ssz._root(leaves, first, indices, proof.branch))
     if at + FRESH_SLOTS * beacon_chain.SECONDS_PER_SLOT < block.timestamp:
         reasons._refuse(reasons.PROOF_OLD)
@@ -298,9 +296,9 @@ def prove_withdrawn(
     at: uint256 = beacon_chain._check_header(proof.timestamp, proof.header)
     witness: IValidatorRegistry.Witness = proof.witnesses[0]
     leaf: bytes32 = beacon_chain._leaf(witness)
-    first: uint256 = beacon_chain._validators_gindex(proof.header)
+    first: uint256 = beacon_chain._validators_gindex(proof.header, [witness.index])
     beacon_chain._check_state(proof.header, ssz._root([leaf], first, [witness.index], proof.branch))
-    first = beacon_chain._balances_gindex(proof.header)
+    first = beacon_chain._balances_gindex(proof.header, witness.index // 4)
     beacon_chain._check_state(proof.header, ssz._root([balance], first, [witness.index // 4], balance_branch))
     key: bytes32 = witness.chunks[0]
     was: IValidatorRegistry.Validator = validator_book._update(witness, at)

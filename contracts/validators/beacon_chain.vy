@@ -16,6 +16,8 @@ BLOCK_ROOTS: constant(address) = 0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02
 # VALIDATOR_REGISTRY_LIMIT: a higher index would lead out of the list, into another field of the state.
 INDEX_LIMIT: constant(uint256) = 2**40
 MAX_FORKS: constant(uint256) = 16
+# The subtrees of a ProgressiveList with 2**40 elements.
+MAX_SUBTREES: constant(uint256) = 21
 U64: constant(uint256) = 2**64 - 1
 FAR_FUTURE: constant(bytes32) = 0xffffffffffffffff000000000000000000000000000000000000000000000000
 
@@ -137,20 +139,50 @@ def _leaf(witness: IValidatorRegistry.Witness) -> bytes32:
 
 @internal
 @view
-def _validators_gindex(header: IValidatorRegistry.Header) -> uint256:
+def _validators_gindex(header: IValidatorRegistry.Header, indices: DynArray[uint256, ssz.MAX_NODES]) -> uint256:
     """
-    @notice The generalized index of validators[0] in the state of the header. Reverts: "fork: none for this slot".
+    @notice The generalized index, in the state of the header, to which `indices` (in rising order) are to be added.
+    @dev Reverts: "fork: none for this slot", "proof: wrong length", "proof: not in one subtree".
     """
-    return (self._fork(convert(header.slot, uint256)) >> 64) & words.U96
+    count: uint256 = len(indices)
+    if count == 0:
+        reasons._refuse(reasons.PROOF_LENGTH)
+    gindex: uint256 = (self._fork(convert(header.slot, uint256)) >> 64) & words.U96
+    return self._first(gindex, indices[0], indices[count - 1])
 
 
 @internal
 @view
-def _balances_gindex(header: IValidatorRegistry.Header) -> uint256:
+def _balances_gindex(header: IValidatorRegistry.Header, chunk: uint256) -> uint256:
     """
-    @notice ... of the chunk with balances[0:4].
+    @notice ... to which the number of a chunk of balances is to be added. Reverts: "fork: none for this slot".
     """
-    return self._fork(convert(header.slot, uint256)) >> 160
+    return self._first(self._fork(convert(header.slot, uint256)) >> 160, chunk, chunk)
+
+
+@internal
+@pure
+def _first(gindex: uint256, low: uint256, high: uint256) -> uint256:
+    """
+    @notice What is to be added to the numbers `low` to `high` of elements of a list to get their generalized indices.
+            A `gindex` of 2**40 or more is that of element 0 of a list with a limit. A lower one is that of a
+            ProgressiveList itself (EIP-7916), whose elements lie in subtrees of 1, 4, 16, ... leaves, each one level
+            further down to the right. Reverts: "proof: not in one subtree".
+    """
+    if gindex >= INDEX_LIMIT:
+        return gindex
+    node: uint256 = 2 * gindex
+    start: uint256 = 0
+    size: uint256 = 1
+    for level: uint256 in range(MAX_SUBTREES):
+        if low < start + size:
+            break
+        node = 2 * node + 1
+        start += size
+        size *= 4
+    if high >= start + size:
+        reasons._refuse(reasons.PROOF_SUBTREE)
+    return 2 * node * size - start
 
 
 @internal
