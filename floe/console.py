@@ -1,22 +1,37 @@
 """Names and helpers for `ape console --network ...`: they work on what `deployments/<network>.json` says is there.
 
-pool, queue, token, lens, pauser, timelock, withdrawal_vault, execution_vault
+pool, queue, token, lens, registry, pauser, timelock, withdrawal_vault, execution_vault
 me                    the account that helpers send from and that pays: `me = accounts.load("...")` changes it
                       for all that follows; on a development chain it is the first test account to begin with
+beacon                the Beacon API that helpers ask: `beacon = "http://127.0.0.1:5052"`
 rates()               prices, buffer, limits
 tickets(owner)        open exits of an account, with what they are worth
 stake("5 ether")      put ETH in           request("1.5 ether")  queue shares      claim(ticket)  fetch ETH
 fmt(wei)              wei as ETH
+validators()          what the registry knows of every validator, and under way from it
+operators()           weights, quotas, stakes and bonds
+predeposit(file, operator)      check a deposit_data-*.json and send its deposits
+prove(...)            bring validators up to date, all of them unless some are named by index or key
+top_up("31 ether", ...)         stake as much with each of these validators, by default with all that are proven
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ape
 from IPython.core.getipython import get_ipython
 from rich.console import Console
+from web3 import Web3
 
+from floe.beacon import deposit
+from floe.beacon.client import BeaconClient
+from floe.beacon.deposit_command import keys_on_chain
+from floe.beacon.proofs import Provable, provable
+from floe.beacon.ssz import hash_pairs
 from floe.deploy import record as records
 from floe.deploy.execute import genesis, is_development, is_passing, network_name
 from floe.report import events, tables
@@ -26,6 +41,7 @@ NAMES = {
     "WithdrawalQueue": "queue",
     "RebasingToken": "token",
     "Lens": "lens",
+    "ValidatorRegistry": "registry",
     "Pauser": "pauser",
     "Timelock": "timelock",
     "WithdrawalVault": "withdrawal_vault",
@@ -33,10 +49,28 @@ NAMES = {
 }
 """Contracts and what they are called in the console."""
 
-HELPERS = ("rates", "tickets", "stake", "request", "claim", "fmt")
+HELPERS = (
+    "rates",
+    "tickets",
+    "stake",
+    "request",
+    "claim",
+    "fmt",
+    "validators",
+    "operators",
+    "predeposit",
+    "prove",
+    "top_up",
+)
 """Methods of `Helpers` that are names in the console."""
 
+STATES = ("NONE", "PREDEPOSITED", "PROVEN", "ACTIVE", "EXITING", "CLOSED", "COMPROMISED", "SLASHED")
+"""Of validators: the registry's flag has one bit for each but the first."""
+OPEN = ("PREDEPOSITED", "PROVEN", "ACTIVE", "EXITING", "SLASHED")
+"""States of which a proof may bring news."""
+
 _LENS_LIMIT = 256
+_GWEI = 10**9
 
 
 def names() -> dict[str, Any]:
@@ -46,9 +80,14 @@ def names() -> dict[str, Any]:
     found = _find(provider)
     if isinstance(found, str):
         Console(highlight=False).print(found, soft_wrap=True)
-        return {**dict.fromkeys((*NAMES.values(), *HELPERS), Absent(found)), "me": me, "fmt": Helpers.fmt}
+        return {
+            **dict.fromkeys((*NAMES.values(), *HELPERS), Absent(found)),
+            "me": me,
+            "beacon": None,
+            "fmt": Helpers.fmt,
+        }
     helpers = Helpers(found, me)
-    return {**helpers.contracts, "me": me, **{name: getattr(helpers, name) for name in HELPERS}}
+    return {**helpers.contracts, "me": me, "beacon": None, **{name: getattr(helpers, name) for name in HELPERS}}
 
 
 def _find(provider: Any) -> records.Record | str:
@@ -95,14 +134,15 @@ class Helpers:
     """The helpers, on one deployment.
 
     When a call does not name a sender, the account that is called `me` in the console sends; outside of a console it
-    is `account`.
+    is `account`. So it is with `beacon`, the URL of a Beacon API.
     """
 
-    def __init__(self, record: records.Record, account: Any = None) -> None:
+    def __init__(self, record: records.Record, account: Any = None, beacon: str | None = None) -> None:
         self.first_block = record.first_block
         self.contracts = {name: getattr(ape.project, one).at(record.address(one)) for one, name in NAMES.items()}
         self.pool, self.queue, self.lens = (self.contracts[name] for name in ("pool", "queue", "lens"))
-        self.account = account
+        self.registry, self.vault = self.contracts["registry"], self.contracts["withdrawal_vault"]
+        self.account, self.beacon = account, beacon
 
     @staticmethod
     def fmt(wei: int, places: int = 6) -> str:
@@ -161,6 +201,120 @@ class Helpers:
         receipt = self.queue.claim(ticket, self.queue.hint(ticket), sender=self._sender(sender))
         return self.fmt(receipt.events.filter(self.queue.Claimed)[0].ether_)
 
+    # --- validators ---
+
+    def validators(self) -> None:
+        """Print all validators, by the registry's keys for them: the SSZ roots of their public keys."""
+        rows = [
+            [
+                f"0x{key.hex()[:12]}...",
+                str(known.index) if known.state > 1 else "",
+                _state(known).lower(),
+                str(known.operator),
+                tables.eth(known.stake * _GWEI),
+                tables.eth(known.pulled * _GWEI),
+            ]
+            for key, known in self._validators().items()
+        ]
+        names = ("key", "index", "state", "operator", "stake", "under way")
+        Console().print(tables.columns("Validators", names, rows))
+
+    def operators(self) -> None:
+        """Print the operators."""
+        rows = []
+        for number in range(1, self.registry.operator_count() + 1):
+            known, quota = self.registry.operator(number), self.registry.quota(number)
+            amounts = [tables.eth(gwei * _GWEI) for gwei in (quota, known.stake, known.bond)]
+            rows.append([str(number), known.manager, str(known.weight), f"{known.open} of {known.limit}", *amounts])
+        names = ("operator", "manager", "weight", "validators", "quota", "stake", "bond")
+        Console(width=120).print(tables.columns("Operators", names, rows))
+
+    def predeposit(self, file: str | Path, operator: int, sender: Any = None) -> int:
+        """Check the deposits of a file and send them, 1 ETH each out of the operator's bond and what that lacks.
+
+        Returns how many they were. Raises DepositError with every problem before anything is sent.
+        """
+        account = self._sender(sender)
+        with self._beacon() as client:
+            network = deposit.Network(
+                name=str(client.spec.get("CONFIG_NAME")), genesis_fork_version=client.genesis().fork_version
+            )
+            deposits = deposit.check(
+                deposit.read(Path(file)),
+                network,
+                self.vault.address,
+                registry=self._known,
+                beacon=keys_on_chain(client),
+            )
+        for first in range(0, len(deposits), deposit.MOST_PREDEPOSITS):
+            some = deposits[first : first + deposit.MOST_PREDEPOSITS]
+            lacking = len(some) * deposit.PREDEPOSIT_GWEI - self.registry.operator(operator).bond
+            pubkeys, signatures = (b"".join(getattr(one, name) for one in some) for name in ("pubkey", "signature"))
+            self.registry.predeposit(operator, pubkeys, signatures, sender=account, value=max(lacking, 0) * _GWEI)
+        return len(deposits)
+
+    def prove(self, *validators: int | str | bytes, sender: Any = None) -> int:
+        """Show the registry what the beacon chain says of validators, and return of how many.
+
+        They are named by index, public key or the registry's key; by default all that are there and not closed.
+        """
+        account, snapshot = self._sender(sender), self._snapshot()
+        proofs = snapshot.batches(_named(validators) or list(snapshot.find(self._keys_in(*OPEN)).values()))
+        for proof in proofs:
+            self.registry.prove(proof, sender=account)
+        return sum(len(proof.witnesses) for proof in proofs)
+
+    def top_up(self, amount: Any, *validators: int | str | bytes, sender: Any = None) -> str:
+        """Stake an amount such as "31 ether" with each of these validators, and return the ETH that left the pool.
+
+        By default with all that are proven and have nothing of the pool's yet: then the pool also buys the first ETH.
+        """
+        account, gwei, snapshot = self._sender(sender), _gwei(amount), self._snapshot()
+        paid = 0
+        for proof in snapshot.batches(_named(validators) or self._keys_in("PROVEN")):
+            pubkeys = b"".join(map(snapshot.pubkey, proof.indices))
+            receipt = self.registry.top_up(proof, pubkeys, [gwei] * len(proof.indices), sender=account)
+            paid += sum(event.amount + event.bought for event in receipt.events.filter(self.registry.ToppedUp))
+        return self.fmt(paid * _GWEI)
+
+    def _validators(self) -> dict[bytes, Any]:
+        """Return the registry's records by its keys, in the order of their predeposits."""
+        log = events.read({"registry": self.registry}, self.first_block)
+        keys = [bytes(event.arguments["key"]) for event in log if event.name == "Predeposited"]
+        return {key: self.registry.validator(key) for key in keys}
+
+    def _keys_in(self, *states: str) -> list[bytes]:
+        return [key for key, known in self._validators().items() if _state(known) in states]
+
+    def _known(self, pubkeys: Sequence[bytes]) -> Mapping[bytes, str]:
+        """Find public keys that the registry knows, and in which state."""
+        found = {pubkey: self.registry.validator(hash_pairs(pubkey + bytes(16))) for pubkey in pubkeys}
+        return {pubkey: f"{_state(one).lower()}, operator {one.operator}" for pubkey, one in found.items() if one.state}
+
+    @contextmanager
+    def _beacon(self) -> Iterator[BeaconClient]:
+        console = get_ipython()  # type: ignore[no-untyped-call]
+        url = self.beacon if console is None else console.user_ns.get("beacon")
+        if url is None:
+            raise ValueError('no beacon node to ask: beacon = "http://127.0.0.1:5052"')
+        client = BeaconClient(url)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def _snapshot(self) -> Provable:
+        """Return the newest beacon state that can be proven, if the registry knows where in it validators are."""
+        with self._beacon() as client:
+            snapshot = provable(client, ape.networks.active_provider.web3)
+        slot = snapshot.state.slot
+        rows = [row for row in self.registry.forks() if row.first_slot <= slot]  # the latest first
+        if not rows or (rows[0].validators_gindex, rows[0].balances_gindex) != snapshot.gindices:
+            raise ValueError(
+                f"the registry's table of forks is not right for slot {slot}, {snapshot.state.fork}: add_fork"
+            )
+        return snapshot
+
     def _sender(self, sender: Any) -> Any:
         console = get_ipython()  # type: ignore[no-untyped-call]
         account = sender or (self.account if console is None else console.user_ns.get("me"))
@@ -179,3 +333,19 @@ class Helpers:
 
 def _wei(amount: Any) -> int:
     return int(ape.convert(amount, int))
+
+
+def _gwei(amount: Any) -> int:
+    gwei, rest = divmod(_wei(amount), _GWEI)
+    if rest:
+        raise ValueError("stake is counted in whole Gwei")
+    return gwei
+
+
+def _state(known: Any) -> str:
+    return STATES[int(known.state).bit_length()]
+
+
+def _named(validators: Sequence[int | str | bytes]) -> list[int | bytes]:
+    """Read names of validators: indices, and keys as bytes or hexadecimal digits."""
+    return [Web3.to_bytes(hexstr=each) if isinstance(each, str) else each for each in validators]  # type: ignore[arg-type]

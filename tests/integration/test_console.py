@@ -35,7 +35,8 @@ def test_console__nothing_deployed__says_so(monkeypatch, tmp_path, capsys):
     network = execute.network_name(ape.networks.active_provider)
     sentence = f"Floe is not deployed on {network}: ape run deploy --network http://127.0.0.1:8545"
     assert capsys.readouterr().out == sentence + "\n"
-    for name in (*console.NAMES.values(), "rates", "tickets", "stake", "request", "claim"):
+    assert names["beacon"] is None
+    for name in (*console.NAMES.values(), *(name for name in console.HELPERS if name != "fmt")):
         assert repr(names[name]) == sentence
         with pytest.raises(RuntimeError, match=sentence):
             names[name]("1 ether")
