@@ -13,6 +13,7 @@ operators()           weights, quotas, stakes and bonds
 predeposit(file, operator)      check a deposit_data-*.json and send its deposits
 prove(...)            bring validators up to date, all of them unless some are named by index or key
 top_up("31 ether", ...)         stake as much with each of these validators, by default with all that are proven
+close(validator)      show that nothing is left of a validator
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ HELPERS = (
     "predeposit",
     "prove",
     "top_up",
+    "close",
 )
 """Methods of `Helpers` that are names in the console."""
 
@@ -276,6 +278,11 @@ class Helpers:
             receipt = self.registry.top_up(proof, pubkeys, [gwei] * len(proof.indices), sender=account)
             paid += sum(event.amount + event.bought for event in receipt.events.filter(self.registry.ToppedUp))
         return self.fmt(paid * _GWEI)
+
+    def close(self, validator: int | str | bytes, sender: Any = None) -> None:
+        """Show the registry that a validator has withdrawn everything."""
+        account, snapshot = self._sender(sender), self._snapshot()
+        self.registry.prove_withdrawn(*snapshot.prove_withdrawn(*_named([validator])), sender=account)
 
     def _validators(self) -> dict[bytes, Any]:
         """Return the registry's records by its keys, in the order of their predeposits."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import ape
 import pytest
+from ape.exceptions import ContractLogicError
 from ape.logging import LogLevel, logger
 
 from floe.beacon import deposit, keys
@@ -107,6 +108,32 @@ def test_console__file_to_stake__tables_say_where_it_stands(world, capsys):
     helpers.operators()
     account = str(helpers.account.address)
     assert rows(capsys.readouterr().out) == [["1", account, "1", "2", "of", "10", "200.0000", "76.0000", "2.0000"]]
+
+
+def test_console__exit_to_the_last_gwei__closed(world, capsys):
+    helpers, registry, devnet = world.helpers, world.helpers.registry, world.devnet
+    helpers.predeposit(world.file(0), 1)
+    devnet.add_keys(secrets=[SECRETS[0]])
+    world.wait_for(0)
+    helpers.prove()
+    devnet.advance(1)
+    helpers.top_up("31 ether")
+    devnet.advance_until_status(PUBKEYS[0], "active_ongoing")
+    devnet.advance(epochs=5)
+    registry.request_withdrawals(PUBKEYS[0], [0], sender=helpers.account, value=10**9)
+    devnet.advance(2)
+    assert helpers.prove() == 1
+    helpers.validators()
+    assert rows(capsys.readouterr().out)[0][2] == "exiting"
+    with pytest.raises(ContractLogicError, match="validator: not withdrawn"):
+        helpers.close(PUBKEYS[0])
+    devnet.advance_until_status(PUBKEYS[0], "withdrawal_done")
+    devnet.advance(1)
+    helpers.close("0x" + PUBKEYS[0].hex())
+    helpers.validators()
+    assert rows(capsys.readouterr().out) == [[short(0), "16", "closed", "1", "0.0000", "0.0000"]]
+    assert helpers.vault.balance >= 32 * 10**18
+    assert helpers.prove() == 0
 
 
 def test_predeposit__bond_that_covers_a_part__the_rest_is_paid(world):
