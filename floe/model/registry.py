@@ -7,7 +7,7 @@ checked as the contract checks them: against a root of EIP-4788, with the places
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag
+from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ MAX_OPERATORS = 2**16 - 1
 U32, U48 = 2**32 - 1, 2**48 - 1
 
 
-class State(IntFlag):
+class State(IntEnum):
     """Where a validator is in its life."""
 
     NONE = 0

@@ -401,6 +401,10 @@ CALLS: dict[str, Callable[..., Call]] = {
 """Transactions by name. Their first argument is always the sender."""
 
 
+DEEDS: dict[str, Callable[..., str | None]] = {}
+"""What else happens, by name, in worlds that are more than contracts; their modules fill it."""
+
+
 def perform(w: World, action: Action) -> str | None:
     """Do what the action says, on both sides; returns the revert reason if it is a transaction that reverts.
 
@@ -415,6 +419,8 @@ def perform(w: World, action: Action) -> str | None:
         w.travel(*arguments)
     elif name == "force":
         w.force(*arguments)
+    elif name in DEEDS:
+        return DEEDS[name](w, *arguments)
     elif name == "scarce":
         w.chain.scarce = True
         try:

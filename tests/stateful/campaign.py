@@ -31,9 +31,12 @@ from floe import build
 from tests.stateful.actions import CALLS, Action, perform
 from tests.stateful.choices import LOTS, Choices
 from tests.stateful.invariants import Guard, finish
-from tests.stateful.scenes import SCENES, worlds
+from tests.stateful.scenes import SCENES, VALIDATOR_SCENES, worlds
+from tests.stateful.validator_choices import VALIDATOR_LOTS, ValidatorChoices, ValidatorGuard
+from tests.stateful.validator_choices import finish as finish_validators
+from tests.stateful.validators import ValidatorWorld, genesis_accounts
 from tests.stateful.views import ask
-from tests.stateful.world import CONTRACTS, MOCKS, NAMES, Compiled, World
+from tests.stateful.world import CONTRACTS, MOCKS, NAMES, REGISTRY_CONTRACT, Compiled, World
 
 REGRESSIONS = Path(__file__).parent / "regressions"
 TRANSACTIONS = 5_000_000
@@ -44,6 +47,10 @@ VIEWS_EVERY = 40
 CHUNK = 50
 """Sequences that a worker runs before it says how they went."""
 SHRINKING_SECONDS = 60
+
+VALIDATOR_SHARE = 0.12
+"""Part of the sequences that are about validators: proofs cost more than anything else."""
+REGISTRY_CONTRACT_SCENES = VALIDATOR_SCENES.keys()
 
 UNREACHABLE = {"instant: no convergence": "a guard of the search for the gross amount that cannot trip"}
 """Reasons that no transaction of the campaign can meet, and why."""
@@ -142,18 +149,26 @@ def _replaced(value: Any, by: Mapping[str, str]) -> Any:
 # --- sequences ---
 
 
+def _cast(world: World, seed: str) -> tuple[Guard, Choices, list[Any], Any]:
+    """Who judges, who chooses, among what, and how a sequence ends."""
+    if isinstance(world, ValidatorWorld):
+        return ValidatorGuard(world), ValidatorChoices(world, seed), VALIDATOR_LOTS, finish_validators
+    return Guard(world), Choices(world, seed), LOTS, finish
+
+
 def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Difference | None:
     """Run one sequence and count it; returns how it failed, if it did."""
     random = Random(seed)
-    scene = random.choice(list(SCENES))
+    with_validators = made.keys() >= REGISTRY_CONTRACT_SCENES and random.random() < VALIDATOR_SHARE
+    scene = random.choice(list(VALIDATOR_SCENES if with_validators else SCENES))
     world = made[scene]
     world.reset()
-    guard, choices = Guard(world), Choices(world, seed)
+    guard, choices, lots, end = _cast(world, seed)
     actions: list[Action] = []
     outcomes, before = tally.outcomes, world.transactions
     try:
         for turn in range(random.randrange(SHORTEST, LONGEST)):
-            chosen = choices.pick(LOTS)(choices)
+            chosen = choices.pick(lots)(choices)
             for action in chosen if isinstance(chosen[0], list) else (chosen,):
                 actions.append(action)
                 reason = perform(world, action)
@@ -161,7 +176,7 @@ def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Differen
                 outcomes[action[0], reason] += 1
             if turn % VIEWS_EVERY == 0:
                 tally.views[ask(choices)] += 1
-        finish(world, guard, seed)
+        end(world, guard, seed)
     except Exception as error:
         return Difference(scene, actions, f"{type(error).__name__}: {error}", seed)
     tally.sequences += 1
@@ -173,11 +188,11 @@ def replay(world: World, actions: Iterable[Action], seed: str) -> str | None:
     """Perform given actions in a world; returns what goes wrong, None when nothing does."""
     world.reset()
     try:
-        guard = Guard(world)
+        guard, _, _, end = _cast(world, seed)
         for action in actions:
             perform(world, action)
             guard.step(action)
-        finish(world, guard, seed)
+        end(world, guard, seed)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
@@ -228,7 +243,7 @@ def run(artifacts: Mapping[str, Compiled], transactions: int, seed: str = "0") -
 def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
     """Run every `step`-th sequence from `first` on until told to stop, and say now and then how it went."""
     try:
-        made = worlds(build.load_many([*CONTRACTS, *MOCKS]))
+        made = worlds(build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT]))
     except Exception as error:
         results.put((Tally(), Difference("deployment", [], f"{type(error).__name__}: {error}", seed)))
         return
@@ -249,7 +264,8 @@ def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
 
 def campaign(transactions: int, seed: str, jobs: int, seconds: float | None = None) -> tuple[Tally, Difference | None]:
     """Run sequences in `jobs` processes until there were enough transactions, time is up, or one failed."""
-    build.load_many([*CONTRACTS, *MOCKS])
+    build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT])
+    genesis_accounts()
     context = multiprocessing.get_context("fork")
     results, stop = context.Queue(), context.Event()
     workers = [context.Process(target=_work, args=(job, jobs, seed, results, stop)) for job in range(jobs)]

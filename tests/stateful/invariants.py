@@ -12,15 +12,12 @@ from random import Random
 from floe.model.basics import BPS, GWEI, U95, U96, YEAR, ZERO, Address
 from tests.stateful.actions import Action, perform
 from tests.stateful.world import (
-    ACTORS,
     BURNER,
     EXECUTION_VAULT,
-    FAUCET,
     GORGER,
     ORACLE,
     OUTSIDER,
     POOL,
-    PROTOCOL,
     QUEUE,
     REFUSER,
     STAKERS,
@@ -54,7 +51,7 @@ def demand(condition: bool, what: str) -> None:
         raise Mismatch(what)
 
 
-def _parts(action: Action) -> list[Action]:
+def parts_of(action: Action) -> list[Action]:
     """Transactions and calls that an action makes, as actions of their own."""
     if action[0] == "scarce":
         return [action[1]]
@@ -65,7 +62,7 @@ def _parts(action: Action) -> list[Action]:
 
 
 def _includes(action: Action, name: str) -> bool:
-    return any(part[0] == name for part in _parts(action))
+    return any(part[0] == name for part in parts_of(action))
 
 
 class Guard:
@@ -143,7 +140,7 @@ class Guard:
             touched.append("registry")
         if totals >> 192 & U40 or away >> 192 & U40 or past >> 216:
             touched.append("pauser")
-        actors = {part[1] for part in _parts(action)}
+        actors = {part[1] for part in parts_of(action)}
         for role in touched:
             allowed = any((role, actor) in self.members for actor in actors)
             demand(allowed, f"INV-18: changed without the role {role}")
@@ -178,7 +175,7 @@ def check_books(w: World, queue_gifts: int) -> None:
     counted = Counter(queue.owners)
     del counted[ZERO]
     demand(counted == {owner: n for owner, n in queue.held.items() if n}, "INV-01: tickets are not counted right")
-    total = sum(w.evm.get_balance(account) for account in (*ACTORS, *PROTOCOL, FAUCET))
+    total = sum(map(w.evm.get_balance, ether))
     demand(total == w.total_ether, "INV-02: ETH came from nowhere")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from floe.model.basics import DAY, ETHER, GWEI, UNLIMITED, YEAR
 from tests.stateful.actions import Action, perform
+from tests.stateful.validators import COUNCIL, MANAGERS, ValidatorWorld
 from tests.stateful.world import (
     ADMIN,
     BURNER,
@@ -17,6 +18,7 @@ from tests.stateful.world import (
     REENTERER,
     REFUSER,
     REGISTRY,
+    REGISTRY_CONTRACT,
     STAKERS,
     TOKEN,
     Compiled,
@@ -94,14 +96,53 @@ def bare(w: World) -> None:
     _do(w, ["deposit", THIRD, 10 * ETHER + 5, 10 * ETHER + 5, THIRD], _plain_report(w, 0))
 
 
+def staked(w: World) -> None:
+    """Stake with validators of three operators; others of theirs are proven, or only predeposited."""
+    assert isinstance(w, ValidatorWorld)
+    for account, parts in ((FIRST, 3_000), (SECOND, 900), (THIRD, 100), (FOURTH, 1)):
+        _do(w, ["deposit", account, parts * ETHER + parts, parts * ETHER + parts, account])
+    _do(w, ["set_deposit_ceiling", ADMIN, 50_000 * GWEI])
+    rewards = (OPERATOR, REENTERER, REFUSER)
+    for manager, reward_address, weight in zip(MANAGERS, rewards, (50, 30, 20), strict=True):
+        _do(w, ["add_operator", COUNCIL, manager, reward_address, weight, 40])
+    for operator, manager in enumerate(MANAGERS, 1):
+        first = 4 * operator
+        numbers = list(range(first, first + 4))
+        _do(w, ["predeposit", manager, 7 * ETHER, operator, numbers, [1] * 4, 0])
+    _do(w, ["make_block", 12, 0], ["make_block", DAY, 0])
+    ours = [index for index in range(3, 15) if index % 4 != 2]
+    _do(w, ["prove", OPERATOR, ours, 0, []])
+    for index, amount in ((3, 500), (4, 63), (7, 200), (8, 31), (11, 100), (12, 31)):
+        _do(w, ["top_up", OPERATOR, [index], [amount * GWEI], 0, [], 0])
+    _do(w, ["make_block", 12, 0], ["make_block", 3 * DAY, 0], ["earn", 10**5], ["make_block", 12, 0])
+    _do(w, ["honest_report", ORACLE, 0, 0])
+
+
+def late(w: World) -> None:
+    """Let most exits wait although the promise is over."""
+    staked(w)
+    _do(w, ["set_registry_parameters", ADMIN, 500, DAY], ["set_parameters", ADMIN, 0, 1_000, 0, 500, 0, 0, 3_600, DAY])
+    for index, amount in ((3, 1_400), (7, 900), (11, 500)):
+        _do(w, ["top_up", OPERATOR, [index], [amount * GWEI], 0, [], 0])
+    _do(w, ["request", FIRST, 2_900 * ETHER, FIRST], ["request", SECOND, 800 * ETHER, SECOND])
+    _do(w, ["make_block", 12, 0], ["honest_report", ORACLE, 0, 0], ["fulfil", OPERATOR], ["record_exits", OPERATOR])
+    _do(w, ["make_block", 3 * DAY, 0])
+
+
 SCENES = {scene.__name__: scene for scene in (new, warm, poor, costly, huge, bare)}
+
+VALIDATOR_SCENES = {scene.__name__: scene for scene in (staked, late)}
 
 
 def worlds(artifacts: Mapping[str, Compiled]) -> dict[str, World]:
-    """Build one world for every scene, in that scene. Raises Mismatch when contracts and model differ on the way."""
-    made = {}
-    for name, scene in SCENES.items():
-        world = made[name] = World(artifacts)
+    """Build one world for every scene, in that scene; those with validators where there is a registry.
+
+    Raises Mismatch when contracts and model differ on the way.
+    """
+    made: dict[str, World] = {}
+    with_registry = VALIDATOR_SCENES if REGISTRY_CONTRACT in artifacts else {}
+    for name, scene in {**SCENES, **with_registry}.items():
+        world = made[name] = ValidatorWorld(artifacts) if name in with_registry else World(artifacts)
         scene(world)
         world.check_all()
         world.keep()

@@ -36,6 +36,8 @@ WEALTH = 2**100
 """Wei that every actor starts with: more than the pool can hold."""
 
 CONTRACTS = ("FloePool", "WithdrawalQueue", "RebasingToken", "WithdrawalVault", "ExecutionVault")
+REGISTRY_CONTRACT = "ValidatorRegistry"
+"""Only worlds with validators need it."""
 MOCKS = ("Reenterer", "EtherRefuser")
 
 PARAMETERS = model.Parameters(
@@ -89,15 +91,15 @@ DEPLOYER, FAUCET, OUTSIDER, OPERATOR, ORACLE, PAUSER, TREASURER = map(
 )
 
 
-def _created(nonce: int) -> Address:
+def created(nonce: int) -> Address:
     """Address of the contract that the deployer creates with this nonce (below 128)."""
     rlp = b"\x94" + bytes.fromhex(DEPLOYER[2:]) + (bytes([nonce]) if nonce else b"\x80")
     return "0x" + keccak(bytes([0xC0 + len(rlp)]) + rlp)[12:].hex()
 
 
 # In the order of their deployment.
-ADMIN, REGISTRY, REENTERER, REFUSER, BURNER, GORGER = map(_created, range(6))
-WITHDRAWAL_VAULT, EXECUTION_VAULT, POOL, QUEUE, TOKEN = map(_created, range(6, 11))
+ADMIN, REGISTRY, REENTERER, REFUSER, BURNER, GORGER = map(created, range(6))
+WITHDRAWAL_VAULT, EXECUTION_VAULT, POOL, QUEUE, TOKEN = map(created, range(6, 11))
 
 REENTERERS = (ADMIN, REGISTRY, REENTERER)
 """They take ETH and tickets, unless they have an order."""
@@ -198,7 +200,7 @@ class MappingSlots(dict[Any, int]):
         return self[key]
 
 
-def _slots(artifact: Compiled) -> dict[str, int]:
+def slots(artifact: Compiled) -> dict[str, int]:
     """Slot by variable name, whichever module it lives in."""
     found: dict[str, int] = {}
 
@@ -300,7 +302,7 @@ class World:
         self.execute_selector = selectors["Reenterer"]["execute(address,bytes,uint256)"]
         self.order_selector = selectors["Reenterer"]["order(uint256,address,bytes,uint256)"]
 
-        pool, queue, token = (_slots(artifacts[name]) for name in CONTRACTS[:3])
+        pool, queue, token = (slots(artifacts[name]) for name in CONTRACTS[:3])
         self.word_slots = tuple(
             pool[name] for name in ("totals", "stream_word", "away", "past", "exits", "flows", "live", "donated")
         )
