@@ -110,7 +110,7 @@ class Operator(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """Where validators and balances are in the beacon state from a slot on."""
+    """Where validators and balances are in the beacon state from a slot on, as `_first` reads it."""
 
     first_slot: int
     validators_gindex: int
@@ -399,8 +399,9 @@ class Registry:
             raise Revert("proof: wrong length")
         at = self._check_proof(proof)
         ((index, chunks),) = proof.witnesses
-        first = self._fork(proof.header.slot).balances_gindex
-        _check_branch([balance], first, [index // 4], balance_branch, proof.header)
+        chunk = index // 4
+        first = _first(self._fork(proof.header.slot).balances_gindex, chunk, chunk)
+        _check_branch([balance], first, [chunk], balance_branch, proof.header)
         was = self._update(index, chunks, at)
         if was.state == State.COMPROMISED:
             raise Revert("validator: not in this state")
@@ -594,7 +595,9 @@ class Registry:
         indices = [index for index, _ in proof.witnesses]
         if any(index >= INDEX_LIMIT for index in indices):
             raise Revert("proof: index too high")
-        first = self._fork(proof.header.slot).validators_gindex
+        if not indices:
+            raise Revert("proof: wrong length")
+        first = _first(self._fork(proof.header.slot).validators_gindex, indices[0], indices[-1])
         leaves = [Witness(index, chunks).root for index, chunks in proof.witnesses]
         _check_branch(leaves, first, indices, proof.branch, proof.header)
         return self.constants.genesis_time + proof.header.slot * self.constants.seconds_per_slot
@@ -638,6 +641,22 @@ def _check_branch(leaves: list[bytes], first: int, indices: list[int], branch: l
         raise Revert("proof: wrong length") from None
     if root != header.state_root:
         raise Revert("proof: wrong root")
+
+
+def _first(gindex: int, low: int, high: int) -> int:
+    """Return what to add to the numbers `low` to `high` of elements of a list to get their generalized indices.
+
+    From 2^40 on `gindex` is that of element 0 of a list with a limit. A lower one is that of a ProgressiveList itself
+    (EIP-7916), whose elements lie in subtrees of 1, 4, 16, ... leaves, each one level further down to the right.
+    """
+    if gindex >= INDEX_LIMIT:
+        return gindex
+    node, start, size = 2 * gindex, 0, 1
+    while low >= start + size:
+        node, start, size = 2 * node + 1, start + size, 4 * size
+    if high >= start + size:
+        raise Revert("proof: not in one subtree")
+    return 2 * node * size - start
 
 
 def _number(chunk: bytes, place: int = 0) -> int:

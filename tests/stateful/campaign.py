@@ -52,7 +52,11 @@ VALIDATOR_SHARE = 0.12
 """Part of the sequences that are about validators: proofs cost more than anything else."""
 REGISTRY_CONTRACT_SCENES = VALIDATOR_SCENES.keys()
 
-UNREACHABLE = {"instant: no convergence": "a guard of the search for the gross amount that cannot trip"}
+UNREACHABLE = {
+    "instant: no convergence": "a guard of the search for the gross amount that cannot trip",
+    "deposit contract: no code": "Ethereum has its deposit contract",
+    "operator: too many": "there may be 65,535 of them",
+}
 """Reasons that no transaction of the campaign can meet, and why."""
 
 
@@ -67,6 +71,9 @@ class Tally:
     transactions: int = 0
     seconds: float = 0.0
     """Spent in sequences, summed over the workers."""
+    validator_transactions: int = 0
+    validator_seconds: float = 0.0
+    """Both of worlds with validators."""
 
     def add(self, other: Tally) -> None:
         """Count in what another worker did."""
@@ -75,6 +82,8 @@ class Tally:
         self.sequences += other.sequences
         self.transactions += other.transactions
         self.seconds += other.seconds
+        self.validator_transactions += other.validator_transactions
+        self.validator_seconds += other.validator_seconds
 
     def gaps(self) -> list[str]:
         """Name what a campaign should have met and did not."""
@@ -99,17 +108,17 @@ class Tally:
         return "\n".join(lines)
 
 
-ALWAYS_REFUSED = frozenset(("lock_for_exit", "receive_from_vault", "settle", "sweep"))
+ALWAYS_REFUSED = frozenset(("lock_for_exit", "receive_from_vault", "settle", "sweep", "pay_registry", "vault_request"))
 """Calls between the contracts: nobody else may make them."""
 
 
 def reasons() -> set[str]:
-    """Every reason that a call of the pool, the queue or the rebasing token can end with."""
+    """Every reason that a call of the pool, the queue, the rebasing token or the registry can end with."""
     from tests import sources  # reads the compiler's trees, which takes a second
 
     return {
         reason
-        for contract in CONTRACTS[:3]
+        for contract in (*CONTRACTS[:4], REGISTRY_CONTRACT)
         for function in sources.functions(contract).keys() - {"__init__"}
         for reason in sources.reasons(contract, function)
     }
@@ -165,7 +174,7 @@ def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Differen
     world.reset()
     guard, choices, lots, end = _cast(world, seed)
     actions: list[Action] = []
-    outcomes, before = tally.outcomes, world.transactions
+    outcomes, before, begun = tally.outcomes, world.transactions, time.perf_counter()
     try:
         for turn in range(random.randrange(SHORTEST, LONGEST)):
             chosen = choices.pick(lots)(choices)
@@ -181,6 +190,9 @@ def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Differen
         return Difference(scene, actions, f"{type(error).__name__}: {error}", seed)
     tally.sequences += 1
     tally.transactions += world.transactions - before
+    if with_validators:
+        tally.validator_transactions += world.transactions - before
+        tally.validator_seconds += time.perf_counter() - begun
     return None
 
 
@@ -310,6 +322,12 @@ def main(argv: list[str] | None = None) -> int:
         f"{tally.transactions:,} transactions in {tally.sequences:,} sequences, {time.monotonic() - started:.0f} s, "
         f"{rate:,.0f} transactions a second and process, seed {options.seed!r}"
     )
+    if tally.validator_seconds:
+        pool_rate = (tally.transactions - tally.validator_transactions) / (tally.seconds - tally.validator_seconds)
+        print(
+            f"of these, {tally.validator_transactions:,} in worlds with validators: "
+            f"{tally.validator_transactions / tally.validator_seconds:,.0f} a second there, {pool_rate:,.0f} elsewhere"
+        )
     if found is not None:
         file = store(found)
         print(f"\nDIFFERENCE in scene {found.scene}: {found.what}\n{len(found.actions)} actions, stored as {file}")

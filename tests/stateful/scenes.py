@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from floe.model.basics import DAY, ETHER, GWEI, UNLIMITED, YEAR
+from floe.model.registry import MAX_FORKS
 from tests.stateful.actions import Action, perform
 from tests.stateful.validators import COUNCIL, MANAGERS, ValidatorWorld
 from tests.stateful.world import (
@@ -96,6 +97,14 @@ def bare(w: World) -> None:
     _do(w, ["deposit", THIRD, 10 * ETHER + 5, 10 * ETHER + 5, THIRD], _plain_report(w, 0))
 
 
+def young(w: World) -> None:
+    """Operators and their bonds; no validator yet."""
+    for manager, weight in zip(MANAGERS, (50, 30, 20), strict=True):
+        _do(w, ["add_operator", COUNCIL, manager, manager, weight, 5])
+    _do(w, ["add_bond", FOURTH, 7 * ETHER, 2], ["set_deposit_ceiling", ADMIN, 50_000 * GWEI])
+    _do(w, ["deposit", FIRST, 500 * ETHER, 500 * ETHER, FIRST])
+
+
 def staked(w: World) -> None:
     """Stake with validators of three operators; others of theirs are proven, or only predeposited."""
     assert isinstance(w, ValidatorWorld)
@@ -125,13 +134,17 @@ def late(w: World) -> None:
     for index, amount in ((3, 1_400), (7, 900), (11, 500)):
         _do(w, ["top_up", OPERATOR, [index], [amount * GWEI], 0, [], 0])
     _do(w, ["request", FIRST, 2_900 * ETHER, FIRST], ["request", SECOND, 800 * ETHER, SECOND])
+    assert isinstance(w, ValidatorWorld)
+    while len(w.registry.forks) < MAX_FORKS - 1:  # room for one more
+        last = w.registry.forks[-1]
+        _do(w, ["add_fork", ADMIN, last.first_slot + 1, *last[1:]])
     _do(w, ["make_block", 12, 0], ["honest_report", ORACLE, 0, 0], ["fulfil", OPERATOR], ["record_exits", OPERATOR])
     _do(w, ["make_block", 3 * DAY, 0])
 
 
 SCENES = {scene.__name__: scene for scene in (new, warm, poor, costly, huge, bare)}
 
-VALIDATOR_SCENES = {scene.__name__: scene for scene in (staked, late)}
+VALIDATOR_SCENES = {scene.__name__: scene for scene in (young, staked, late)}
 
 
 def worlds(artifacts: Mapping[str, Compiled]) -> dict[str, World]:

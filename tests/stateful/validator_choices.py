@@ -249,6 +249,8 @@ class ValidatorChoices(Choices):
         if self.chance(3):  # fills the table
             first = last + 1
         places = (VALIDATORS_GINDEX, BALANCES_GINDEX)
+        if self.chance(4):  # another shape of the state, from now on: nothing can be proven any more
+            first, places = max(last, self.w.beacon.slot) + 1, (2**6 + self.bits(6), 2**6 + self.bits(6))
         validators, balances = places if first < 2**63 or self.chance(50) else self.pick(((0, 1), (2**96, 1)))
         return ["add_fork", self.pick((ADMIN, ADMIN, ADMIN, OUTSIDER)), first, validators, balances]
 

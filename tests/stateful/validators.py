@@ -193,7 +193,7 @@ class ValidatorWorld(World):
             SLOTS_PER_EPOCH,
             SLASHINGS_VECTOR,
         )
-        forks = [Fork(1, VALIDATORS_GINDEX, BALANCES_GINDEX)]
+        forks = [Fork(FIRST_EPOCH * SLOTS_PER_EPOCH + 2, VALIDATORS_GINDEX, BALANCES_GINDEX)]  # after the first block
         types = ["address"] * 3 + ["address[]", "(address,uint256,uint256,uint256,uint256)"]
         types += ["(uint256,uint256,uint256)[]", "(uint256,uint256)"]
         arguments = [POOL, ADMIN, COUNCIL, KEEPERS, (DEPOSITS, *constants), forks, PARAMETERS]
