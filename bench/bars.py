@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bar:
-    """One operation. None where there is no such figure."""
+    """One operation. None where there is no such figure, or no bar."""
 
     key: str
     label: str
-    bar: int
+    bar: int | None
     floor: int | None
     lido: int | None
     peer: int | None
@@ -51,6 +51,12 @@ BARS = (
         197_861,
         "LsETH, key storage included",
     ),
+    Bar("prove_one", "prove a validator's credentials", 95_000, None, None, None),
+    Bar("prove_hundred_each", "prove 100 neighbours, each", 14_000, None, None, None),
+    Bar("top_up_each", "top up 50 at once, each", None, None, None, None),
+    Bar("request_withdrawal", "ask a validator for a withdrawal", None, None, None, None),
+    Bar("consolidate", "ask for a consolidation", None, None, None, None),
+    Bar("prove_withdrawn", "prove that a validator is gone", None, None, None, None),
     Bar("instant_exit", "instant exit", 75_000, None, None, 137_080, "Rocket Pool"),
 )
 """In the order in which they are shown and written. The keys are those of `gas.json`."""

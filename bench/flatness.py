@@ -1,7 +1,8 @@
-"""How gas grows: of a claim with the points on the curve, and of a fulfilment with the tickets it pays.
+"""How gas grows: of claims with the points on the curve, of a fulfilment with its tickets, of staking with validators.
 
 All points come from real fulfilments and all tickets from real requests. A claim with a hint and a fulfilment must
-cost the same whatever came before them; a claim without a hint may only pay for a binary search.
+cost the same whatever came before them; a claim without a hint may only pay for a binary search. What is done for
+some validators must cost the same however many validators and operators there are besides.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from operator import itemgetter
 from statistics import median_low
 
 from bench.node import Node
-from bench.operations import SAMPLES, Samples, fulfil_a_day
+from bench.operations import SAMPLES, Samples, each, fulfil_a_day
 from bench.protocol import ETHER, HOUR, Protocol
+from bench.validators import MANY, Validators
 
 STEPS = (1, 10, 100, 1_000, 10_000)
 """Numbers of points, and of tickets."""
+
+CROWDS = ((1, 1), (50, 40))
+"""Operators, and active validators of each, beside those that are measured."""
 
 SPREAD = 0.01
 """Most that flat gas may differ between any two of all samples, as a part of the least. Covers zeros in calldata."""
@@ -31,6 +36,9 @@ NO_HINT = "claim without hint"
 HINT_ACROSS = "claim with hint of what several fulfilments paid"
 NO_HINT_ACROSS = "claim without hint of what several fulfilments paid"
 FULFIL = "fulfil"
+PREDEPOSIT = "predeposit 50, each"
+PROVE = "prove one"
+TOP_UP = "top up 50, each"
 
 CLAIMS = 100  # samples: enough that the median search has the same depth each time
 PART = (1.05, 1.5)  # least and most ETH of a fulfilment that does not empty the queue
@@ -43,16 +51,19 @@ Growth = dict[str, list[Samples]]
 
 @dataclass(frozen=True)
 class Flatness:
-    """Gas against the number of points on the curve, and against the number of tickets in one fulfilment."""
+    """Gas against the points on the curve, against the tickets in one fulfilment, and against validators elsewhere."""
 
     steps: list[int]
     by_points: Growth
     by_tickets: Growth
+    validators: list[int]
+    by_validators: Growth
 
     def problems(self) -> list[str]:
         """Say what is not as flat as promised: nothing when all is well."""
         found = []
-        for growth, key in ((self.by_points, HINT), (self.by_points, FULFIL), (self.by_tickets, FULFIL)):
+        flat = [(self.by_points, HINT), (self.by_points, FULFIL), (self.by_tickets, FULFIL)]
+        for growth, key in (*flat, *((self.by_validators, key) for key in self.by_validators)):
             gas = [one for samples in growth[key] for one in samples]
             if max(gas) - min(gas) > SPREAD * min(gas):
                 found.append(f"{key}: {min(gas):,} to {max(gas):,} gas, more than {SPREAD:.0%} apart")
@@ -66,9 +77,13 @@ class Flatness:
     def table(self) -> str:
         """Return the least, median and greatest gas of every step as CSV."""
         lines = ["operation,against,count,least,median,most"]
-        for growth, against in ((self.by_points, "points"), (self.by_tickets, "tickets")):
+        for growth, against, steps in (
+            (self.by_points, "points", self.steps),
+            (self.by_tickets, "tickets", self.steps),
+            (self.by_validators, "validators", self.validators),
+        ):
             for operation, series in growth.items():
-                for step, samples in zip(self.steps, series, strict=True):
+                for step, samples in zip(steps, series, strict=True):
                     if samples:
                         numbers = (step, min(samples), median_low(samples), max(samples))
                         lines.append(",".join([operation, against, *map(str, numbers)]))
@@ -82,13 +97,30 @@ class _Ticket:
     """Of the curve, in which the ticket starts: the hint."""
 
 
-def measure(node: Node, seed: int, steps: Sequence[int] = STEPS) -> Flatness:
+def measure(
+    node: Node, seed: int, steps: Sequence[int] = STEPS, crowds: Sequence[tuple[int, int]] = CROWDS
+) -> Flatness:
     """Measure on a protocol of its own, which starts with a single point. Steps must begin with 1 and rise."""
     protocol = Protocol(node, seed, days=1)
     snapshot = node.snapshot()
     by_tickets = {FULFIL: [[fulfil_a_day(protocol, tickets)] for tickets in steps]}
     node.restore(snapshot)
-    return Flatness(list(steps), _by_points(protocol, steps), by_tickets)
+    by_validators = _by_validators(protocol, crowds)
+    validators = [operators * active for operators, active in crowds]
+    return Flatness(list(steps), _by_points(protocol, steps), by_tickets, validators, by_validators)
+
+
+def _by_validators(p: Protocol, crowds: Sequence[tuple[int, int]]) -> Growth:
+    growth: Growth = {PREDEPOSIT: [], PROVE: [], TOP_UP: []}
+    for operators, active in crowds:
+        snapshot = p.node.snapshot()
+        ours = Validators(p, operators, active)
+        growth[PREDEPOSIT].append(each([ours.predeposit(MANY)], MANY))
+        new = ours.state.validators[-MANY:]
+        growth[PROVE].append(ours.prove_each(new))
+        growth[TOP_UP].append(each([ours.top_up(new)], MANY))
+        p.node.restore(snapshot)
+    return growth
 
 
 def _by_points(p: Protocol, steps: Sequence[int]) -> Growth:

@@ -21,7 +21,7 @@ from statistics import median_low
 from rich.console import Console
 from rich.table import Table
 
-from bench import flatness, operations
+from bench import flatness, operations, validators
 from bench.bars import BARS
 from bench.flatness import HINT, NO_HINT, Flatness
 from bench.node import Node
@@ -38,19 +38,19 @@ SEED = 1
 
 
 def measure() -> tuple[dict[str, Samples], dict[str, Samples], Flatness]:
-    """Return samples of the operations with a bar, in the order of `BARS`, of the others, and how gas grows."""
+    """Return samples of the operations in `BARS`, in their order, of the others, and how gas grows."""
     with Node() as node:
         growth = flatness.measure(node, SEED)
     with Node() as node:
         protocol = Protocol(node, SEED)
-        found = operations.measure(protocol, operations.OPERATIONS)
+        found = operations.measure(protocol, operations.OPERATIONS | validators.OPERATIONS)
         others = operations.measure(protocol, operations.OTHERS)
     found["claim_hint"] = growth.by_points[HINT][-1]
     found["claim_no_hint"] = growth.by_points[NO_HINT][-1]
     for key in (flatness.HINT_ACROSS, flatness.NO_HINT_ACROSS):
         others[key] = growth.by_points[key][-1]
     others["fulfil in part"] = growth.by_points[flatness.FULFIL][-1]
-    return {row.key: found.pop(row.key) for row in BARS if row.key in found} | found, others, growth
+    return {row.key: found[row.key] for row in BARS if row.key in found}, others, growth
 
 
 def medians(samples: Mapping[str, Samples]) -> dict[str, int]:
@@ -63,7 +63,7 @@ def above_bars(samples: Mapping[str, Samples]) -> list[str]:
     return [
         f"{row.key}: {max(samples[row.key]):,} gas, above the bar of {row.bar:,}"
         for row in BARS
-        if row.key in samples and max(samples[row.key]) > row.bar
+        if row.key in samples and row.bar is not None and max(samples[row.key]) > row.bar
     ]
 
 
@@ -86,11 +86,9 @@ def bars_table(samples: Mapping[str, Samples]) -> Table:
     for row in BARS:
         gas = samples.get(row.key)
         if gas is None:
-            ours = ["later", "", "", f"{row.bar:,}", ""]
+            ours = ["later", "", "", _number(row.bar), ""]
         else:
-            headroom = (row.bar - max(gas)) / row.bar
-            colour = "red" if headroom < 0 else "green"
-            ours = [*map(_number, (median_low(gas), min(gas), max(gas), row.bar)), f"[{colour}]{headroom:.1%}"]
+            ours = [*map(_number, (median_low(gas), min(gas), max(gas), row.bar)), _headroom(row.bar, max(gas))]
         table.add_row(row.label, *ours, *map(_number, (row.floor, row.lido, row.peer)), row.peer_name)
     return table
 
@@ -152,6 +150,12 @@ def _renew(file: Path, picture: Path, text: str) -> bool:
         return False
     file.write_text(text)
     return True
+
+
+def _headroom(bar: int | None, gas: int) -> str:
+    if bar is None:
+        return ""
+    return f"[{'red' if gas > bar else 'green'}]{(bar - gas) / bar:.1%}"
 
 
 def _number(gas: int | None) -> str:

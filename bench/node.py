@@ -172,7 +172,9 @@ class Node:
         return [answer["result"] for answer in answers]
 
     def _request(self, transaction: Transaction) -> dict[str, str]:
-        nonce = self._nonces.get(transaction.sender, 0)
+        nonce = self._nonces.get(transaction.sender)
+        if nonce is None:  # a contract's first is 1
+            nonce = int(self.rpc("eth_getTransactionCount", transaction.sender, "latest"), 16)
         self._nonces[transaction.sender] = nonce + 1
         request = {
             "from": transaction.sender,

@@ -1,7 +1,8 @@
 """Every operation that is measured: what is sent, and from which state.
 
 Each function gets the warm protocol and returns the gas of its samples; `measure` puts the chain back after each, so
-none depends on another. `OPERATIONS` are the rows with a bar, `OTHERS` are for information.
+none depends on another. `OPERATIONS` are rows of `BARS`, `OTHERS` are for information. Those of the validator registry
+are in `validators.py`.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ def request_first(p: Protocol) -> Samples:
 def request_ten_each(p: Protocol) -> Samples:
     """Queue ten more tickets at once: a tenth of it, rounded up."""
     sent = [p.request(holder, [p.amount(0.1, 20) for _ in range(10)]) for holder in p.some(SAMPLES)]
-    return tenth(p.gas(sent))
+    return each(p.gas(sent), 10)
 
 
 def fulfil(p: Protocol) -> Samples:
@@ -245,13 +246,13 @@ def report_loss(p: Protocol) -> Samples:
 def send_to_validators(p: Protocol) -> Samples:
     """Take ETH for new validators, as their registry."""
     signature = "send_to_validators(uint256)"
-    return p.gas([p.pool.transaction(p.deployer, signature, p.amount(32, 64)) for _ in range(SAMPLES)])
+    return p.gas([p.pool.transaction(p.registry.address, signature, p.amount(32, 64)) for _ in range(SAMPLES)])
 
 
 def raise_pending_loss(p: Protocol) -> Samples:
     """Count slashings as lost, as the registry that has seen them proven."""
     signature = "raise_pending_loss(uint256)"
-    return p.gas([p.pool.transaction(p.deployer, signature, p.amount(1, 32) // GWEI) for _ in range(SAMPLES)])
+    return p.gas([p.pool.transaction(p.registry.address, signature, p.amount(1, 32) // GWEI) for _ in range(SAMPLES)])
 
 
 def declare_stale(p: Protocol) -> Samples:
@@ -308,9 +309,9 @@ def pairs(accounts: Sequence[str]) -> list[tuple[str, str]]:
     return list(zip(accounts[::2], accounts[1::2], strict=True))
 
 
-def tenth(gas: Samples) -> Samples:
-    """Divide each by ten, rounded up."""
-    return [-(-one // 10) for one in gas]
+def each(gas: Samples, count: int) -> Samples:
+    """Share the gas of every sample among `count`, rounded up."""
+    return [-(-one // count) for one in gas]
 
 
 def request(p: Protocol, holder: str) -> Transaction:
@@ -321,7 +322,7 @@ def request(p: Protocol, holder: str) -> Transaction:
 def empty_buffer(p: Protocol) -> None:
     """Bring what is free in the buffer below its target."""
     amount = p.read(p.pool, "stakeable()")[0] - ETHER
-    p.gas([p.pool.transaction(p.deployer, "send_to_validators(uint256)", amount)])
+    p.gas([p.pool.transaction(p.registry.address, "send_to_validators(uint256)", amount)])
     p.gas([p.request(p.some(1)[0], [2 * ETHER])])
     assert p.read(p.pool, "stakeable()")[0] == 0
 

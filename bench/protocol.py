@@ -60,7 +60,7 @@ class Protocol:
         self.node = node
         self.random = Random(seed)
         self.deployer = self.account()
-        """Holds every role."""
+        """Holds every role but the registry's."""
         self.outsider = self.account()
         self.holders = [self.account() for _ in range(HOLDERS)]
         self._deploy()
@@ -163,7 +163,8 @@ class Protocol:
     # --- set-up ---
 
     def _deploy(self) -> None:
-        steps = plan(load("local"), self.deployer, first_nonce=0)
+        self.config = load("local")
+        steps = plan(self.config, self.deployer, first_nonce=0)
         artifacts = build.load_many(step.contract for step in steps)
         creations = [
             Transaction(self.deployer, None, artifacts[step.contract].deploy_code(*step.arguments), step.value)
@@ -178,11 +179,12 @@ class Protocol:
             found[name] for name in ("FloePool", "WithdrawalQueue", "RebasingToken")
         )
         self.withdrawal_vault, self.execution_vault = found["WithdrawalVault"], found["ExecutionVault"]
+        self.registry = found["ValidatorRegistry"]
 
     def _warm_up(self, days: int) -> None:
         node, pool, rebasing = self.node, self.pool, self.rebasing
         node.send([self.deposit(holder, self.amount(400, 1_000)) for holder in self.holders])
-        node.send([pool.transaction(self.deployer, "send_to_validators(uint256)", self.amount(10_000, 11_000))])
+        node.send([pool.transaction(self.registry.address, "send_to_validators(uint256)", self.amount(10_000, 11_000))])
         node.send(
             [
                 pool.transaction(holder, "approve(address,uint256)", rebasing.address, UNLIMITED)

@@ -9,12 +9,13 @@ import pytest
 
 from bench import flatness, gas, pictures
 from bench.bars import BARS
-from bench.flatness import FULFIL, HINT, HINT_ACROSS, NO_HINT, NO_HINT_ACROSS, Flatness
+from bench.flatness import FULFIL, HINT, HINT_ACROSS, NO_HINT, NO_HINT_ACROSS, PREDEPOSIT, PROVE, TOP_UP, Flatness
 from bench.node import Node, NodeError, Transaction
 from bench.operations import OPERATIONS, measure
 from bench.protocol import ETHER, Protocol
+from bench.validators import OPERATIONS as VALIDATOR_OPERATIONS
 
-LATER = {"oracle_cycle", "vote", "predeposit_each"}
+LATER = {"oracle_cycle", "vote"}
 
 FLAT = Flatness(
     steps=[1, 10, 100],
@@ -26,7 +27,11 @@ FLAT = Flatness(
         FULFIL: [[], [80_000], [80_012]],
     },
     by_tickets={FULFIL: [[80_000]] * 3},
+    validators=[1, 2_000],
+    by_validators={PREDEPOSIT: [[54_000]] * 2, PROVE: [[90_000]] * 2, TOP_UP: [[50_000]] * 2},
 )
+SOME = 123_456
+"""Gas of what has no bar."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,8 @@ def files(tmp_path, monkeypatch):
     """Files of its own for the bench, and numbers just below all bars."""
     for name in ("GAS", "GAS_PICTURE", "FLATNESS", "FLATNESS_PICTURE"):
         monkeypatch.setattr(gas, name, tmp_path / getattr(gas, name).name)
-    samples = {row.key: [row.bar - 1, row.bar - 1, row.bar] for row in BARS if row.key not in LATER}
+    bars = {row.key: SOME if row.bar is None else row.bar for row in BARS if row.key not in LATER}
+    samples = {key: [bar - 1, bar - 1, bar] for key, bar in bars.items()}
     monkeypatch.setattr(gas, "measure", lambda: (samples, {"something else": [1, 2, 3]}, FLAT))
     return samples, tmp_path
 
@@ -57,7 +63,7 @@ def test_main__at_the_bars__passes_and_writes_medians(files):
     samples, folder = files
     assert gas.main([]) == 0
     written = json.loads((folder / "gas.json").read_text())
-    assert written == {row.key: row.bar - 1 for row in BARS if row.key in samples}
+    assert written == {key: gas[0] for key, gas in samples.items()}
     assert list(written) == list(samples)
     assert {file.name for file in folder.iterdir()} == {"gas.json", "gas.png", "flatness.csv", "flatness.png"}
 
@@ -127,6 +133,9 @@ def test_problems__flat__none():
         ("by_points", NO_HINT, [[50_000], [60_000], [150_000]]),
         # One step of the search more than halving needs.
         ("by_points", NO_HINT, [[50_000], [50_000 + 4 * flatness.HALVING + 1], [50_000]]),
+        ("by_validators", PREDEPOSIT, [[54_000], [54_541]]),
+        ("by_validators", PROVE, [[90_000], [90_901]]),
+        ("by_validators", TOP_UP, [[50_000], [50_501]]),
     ],
 )
 def test_problems__grows__says_what(growth, key, series):
@@ -136,8 +145,10 @@ def test_problems__grows__says_what(growth, key, series):
 
 
 def test_flatness__real_contracts__hold_up_to_a_hundred(node):
-    measured = flatness.measure(node, seed=5, steps=(1, 10, 100))
+    measured = flatness.measure(node, seed=5, steps=(1, 10, 100), crowds=((1, 1), (5, 20)))
     assert measured.problems() == []
+    assert measured.validators == [1, 100]
+    assert all(len(series) == 2 for series in measured.by_validators.values())
     assert all(len(samples) == flatness.CLAIMS for samples in measured.by_points[HINT])
     # What is read is there to be found: the search costs, and so does a ticket that two fulfilments paid.
     assert min(measured.by_points[NO_HINT][-1]) > max(measured.by_points[HINT][-1])
@@ -151,13 +162,20 @@ def test_gas_json__committed__names_every_operation_in_order_below_its_bar():
     committed = json.loads(gas.GAS.read_text())
     measured = [row for row in BARS if row.key not in LATER]
     assert list(committed) == [row.key for row in measured]
-    assert all(type(committed[row.key]) is int and committed[row.key] <= row.bar for row in measured)
+    assert all(type(gas) is int for gas in committed.values())
+    assert all(committed[row.key] <= row.bar for row in measured if row.bar is not None)
     assert all(committed[row.key] > row.floor for row in measured if row.floor is not None)
 
 
 def test_bars__table__is_in_itself_sound():
-    assert len({row.key for row in BARS}) == len(BARS) == 17
-    assert set(OPERATIONS) | {"claim_hint", "claim_no_hint"} | LATER == {row.key for row in BARS}
+    assert len({row.key for row in BARS}) == len(BARS) == 23
+    measured = set(OPERATIONS) | set(VALIDATOR_OPERATIONS) | {"claim_hint", "claim_no_hint"}
+    assert measured | LATER == {row.key for row in BARS}
+    assert {row.key for row in BARS if row.bar is None} == set(VALIDATOR_OPERATIONS) - {
+        "predeposit_each",
+        "prove_one",
+        "prove_hundred_each",
+    }
     assert all(row.floor < row.bar for row in BARS if row.floor is not None)
     assert all(row.bar < row.lido for row in BARS if row.lido is not None)
 
@@ -197,7 +215,7 @@ def test_gas__plain_transfer__is_21000(protocol):
 
 
 def test_pictures__same_numbers__same_bytes(tmp_path):
-    measured = {row.key: row.bar for row in BARS}
+    measured = {row.key: SOME if row.bar is None else row.bar for row in BARS}
     for number in (1, 2):
         pictures.draw_peers(measured, tmp_path / f"gas{number}.png")
         pictures.draw_flatness(FLAT, tmp_path / f"flatness{number}.png")
