@@ -37,7 +37,7 @@ from floe.devnet.system_contracts import (
 )
 from floe.model.beacon import BALANCES_GINDEX, GWEI_IN_ETHER, VALIDATORS_GINDEX, Beacon, Proof, key_of
 from tests.evm import DAY, ETHER, GENESIS, Account, Contract, Evm
-from tests.protocol import Protocol
+from tests.protocol import OUTSIDER, Protocol
 
 COUNCIL = "0x" + "c0" * 20
 """Adds operators."""
@@ -188,6 +188,17 @@ def consolidation_requests(evm: Evm) -> list[ConsolidationRequest]:
     answer = system_call(evm, CONSOLIDATION_REQUESTS)
     items = [answer[start : start + 116] for start in range(0, len(answer), 116)]
     return [ConsolidationRequest("0x" + i[:20].hex(), i[20:68], i[68:]) for i in items]
+
+
+def raise_fee(evm: Evm, kind: int, blocks: int = 3) -> None:
+    """Let other people ask for so much that a request of this kind costs some nine times more with each block."""
+    address, length = {WITHDRAWAL: (WITHDRAWAL_REQUESTS, 56), CONSOLIDATION: (CONSOLIDATION_REQUESTS, 96)}[kind]
+    contract = Contract(evm, "system contract", address)
+    for _ in range(blocks):
+        fee = int.from_bytes(evm.call(contract, "", b"", static=True))
+        for number in range(40):
+            evm.call(contract, "", number.to_bytes(length), sender=OUTSIDER, value=fee)
+        system_call(evm, address)
 
 
 class Validators:
