@@ -32,8 +32,11 @@ WIDEST = 240
 
 
 def draw_peers(measured: Mapping[str, int], file: Path) -> None:
-    """Draw what each operation costs here, at the best besides Lido and at Lido, with its floor. `measured` is gas."""
-    rows = [row for row in BARS if row.key in measured]
+    """Draw what operations that others have too cost here, at the best besides Lido and at Lido, with their floors.
+
+    `measured` is gas by key.
+    """
+    rows = [row for row in BARS if row.key in measured and (row.peer or row.lido)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 0.5 * len(rows) + 0.6), dpi=100, layout="constrained")
         for place, row in enumerate(rows):

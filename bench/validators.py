@@ -210,8 +210,8 @@ class Validators:
                 store(account.address, int(slot, 16), int(value, 16))
         for address in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS):
             store(address, 0, 0)  # no longer inhibited
-        for slot in range(BRANCH_WORDS):
-            store(DEPOSIT_CONTRACT, slot, self.random.getrandbits(256))
+        for level in range(BRANCH_WORDS):
+            store(DEPOSIT_CONTRACT, level, self.random.getrandbits(256))
         store(DEPOSIT_CONTRACT, COUNT_SLOT, DEPOSITS)
         self.node.batch(calls)
         assert all(self.node.rpc("eth_getCode", address, "latest") != "0x" for address in CONTRACTS)
