@@ -134,13 +134,14 @@ def signature_of(number: int) -> bytes:
 
 
 @cache
-def _genesis() -> list[GenesisAccount]:
+def genesis() -> list[GenesisAccount]:
+    """Return the system contracts as they are in a genesis: read once."""
     return genesis_accounts()
 
 
 def place_system_contracts(evm: Evm) -> None:
     """Put the real contracts into a chain that has not touched their addresses yet, with their queues open."""
-    for account in _genesis():
+    for account in genesis():
         evm.revm.insert_account_info(account.address, AccountInfo(code=bytes.fromhex(account.code[2:]), nonce=1))
         for slot, value in account.storage:
             evm.revm.insert_account_storage(account.address, int(slot, 16), int(value, 16))
