@@ -1,11 +1,10 @@
-"""`ape run demo`: thirty days of Floe on a chain of one's own. It writes out/demo.png and out/demo.csv."""
+"""`ape run demo`: two months of Floe on a beacon chain of one's own. It writes out/demo.png and out/demo.csv."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-import ape
 import click
 from ape.logging import LogLevel, logger
 from rich.console import Console
@@ -13,15 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from floe.build import ROOT
 from floe.demo import books, story
+from floe.devnet import DevnetError
 from floe.report import pictures
 
 OUT = ROOT / "out"
 
 
-def main() -> None:
-    """Play, print the table, draw the picture, check the books. Exits with 1 when they do not close."""
-    if not ape.networks.active_provider.network.is_local:
-        raise click.ClickException("the demo prints its own ETH: it plays on a local chain only")
+@click.command()
+@click.option("--days", default=story.DAYS, show_default=True, type=click.IntRange(1), help="Days to play.")
+def cli(days: int) -> None:
+    """Play, print the tables, draw the picture, check the books. Exits with 1 when they do not close."""
     started = time.monotonic()
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -30,17 +30,20 @@ def main() -> None:
         TextColumn("day {task.completed:.0f} of {task.total:.0f}"), BarColumn(), TimeElapsedColumn(), console=console
     )
     with logger.at_level(LogLevel.WARNING), bar:
-        task = bar.add_task("", total=story.DAYS)
+        task = bar.add_task("", total=days)
 
         def say(day: int, line: str) -> None:
             bar.update(task, completed=day)
             console.print(f"{f'day {day}' if day else '':<8}{line}", soft_wrap=True)
 
-        played = story.play(OUT, say)
-        closing = books.close(played)
+        try:
+            with story.play(say, days) as played:
+                closing = books.close(played)
+        except DevnetError as error:
+            raise click.ClickException(str(error)) from None
 
-    console.print(books.people(closing))
-    console.print(books.revenue(closing))
+    for table in books.actors(closing):
+        console.print(table)
     pictures.write_csv(played.stage.samples, OUT / "demo.csv")
     pictures.draw(played.stage.samples, played.stage.midnight, story.MARKS, OUT / "demo.png")
     console.print(f"picture  {OUT / 'demo.png'}\nnumbers  {OUT / 'demo.csv'}")

@@ -1,30 +1,29 @@
 """What can happen in the demo, each as one method that sends the transactions and says in a line what happened.
 
 Everything goes through Ape, as in any script of one's own: `contract.method(arguments, sender=account, value=wei)`.
+What concerns validators is in `staking`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import ape
 from ape.exceptions import ContractLogicError
 
-from floe.demo.beacon import Beacon
+from floe.beacon.client import BeaconClient
+from floe.demo.staking import DAY, ETHER, STATES, Staking
+from floe.devnet import Devnet
+from floe.model import Report
+from floe.oracle.observer import Observer
 from floe.report.pictures import Sample
 from floe.report.tables import eth
 
-ETHER = 10**18
-DAY = 86_400
-HOUR = 3_600
-BLOCK = 12
-"""Seconds between blocks."""
-REGISTRY_MINIMUM = 32 * ETHER
-"""Less is not worth a deposit."""
-KEEPER_MINIMUM = ETHER
-"""Less is not worth a withdrawal: the next rewards will bring it."""
+TIP = 4 * ETHER // 5
+"""Wei that somebody in a hurry pays to a proposer, more or less."""
+TRANSFER_GAS = 21_000
 
 
 def wei(ether: str | int) -> int:
@@ -32,50 +31,38 @@ def wei(ether: str | int) -> int:
     return int(Decimal(ether).scaleb(18))
 
 
-class Stage:
+class Stage(Staking):
     """The deployed protocol, the people, and the clock.
 
-    `contracts` are Ape instances by name; `stakers`, `oracle`, `stranger`, `builder` and `donor` are Ape accounts.
+    `contracts` are Ape instances by name; `stakers`, `operators` and `helpers` are Ape accounts.
     """
 
     def __init__(
-        self, contracts: dict[str, Any], registry: Any, beacon: Beacon, stakers: list[Any], helpers: dict[str, Any]
+        self,
+        contracts: dict[str, Any],
+        devnet: Devnet,
+        client: BeaconClient,
+        stakers: Sequence[Any],
+        operators: Sequence[Any],
+        helpers: dict[str, Any],
     ) -> None:
-        self.pool, self.queue, self.token, self.lens = (
-            contracts[name] for name in ("FloePool", "WithdrawalQueue", "RebasingToken", "Lens")
-        )
-        self.vaults = contracts["WithdrawalVault"], contracts["ExecutionVault"]
-        self.registry, self.beacon, self.stakers = registry, beacon, stakers
-        self.oracle, self.stranger, self.builder, self.donor = (
-            helpers[name] for name in ("oracle", "stranger", "builder", "donor")
-        )
-        self.chain = ape.networks.active_provider
-        self.day = 0
-        self.midnight = (self.chain.get_block("latest").timestamp // DAY + 1) * DAY
+        super().__init__(contracts, devnet, client, operators, helpers)
+        self.queue, self.token = contracts["WithdrawalQueue"], contracts["RebasingToken"]
+        self.stakers, self.helpers = stakers, helpers
+        self.oracle = helpers["oracle"]
+        self.observer = Observer(client, self.chain.web3, self.pool.address, self.registry.address)
+        self.reported = Report(0, 0, 0, 0, 0, 0, 0)
+        """The last report."""
+        self.midnight = self.chain.get_block("latest").timestamp // DAY * DAY + DAY
         """When day 1 begins."""
-        self.gas: defaultdict[str, int] = defaultdict(int)
-        """Wei that each account has paid for gas since the start."""
-        self.spent: defaultdict[str, int] = defaultdict(int)
-        """Wei that each account has sent along with its transactions, less what came back of it at once."""
         self.tickets: dict[str, list[int]] = defaultdict(list)
         """Tickets by a name that the story gives them."""
         self.gifts = 0
-        self.tips = 0
-        self.expected_loss = 0
-        """Wei that a slashed validator may still lose."""
         self.samples: list[Sample] = []
-        self.chain.make_request("anvil_setBlockTimestampInterval", [BLOCK])
 
     def name(self, staker: int) -> str:
         """Return what a staker is called: they are numbered from 1, the smallest first."""
         return f"staker {staker}"
-
-    def send(self, account: Any, method: Any, *arguments: Any, value: int = 0) -> Any:
-        """Send one transaction, and note what it cost. Returns the receipt."""
-        receipt = method(*arguments, sender=account, value=value)
-        self.gas[account.address] += receipt.total_fees_paid
-        self.spent[account.address] += value
-        return receipt
 
     # --- what stakers do ---
 
@@ -88,9 +75,7 @@ class Stage:
     def send_plain(self, staker: int, amount: str) -> str:
         """Send ETH to the pool, and nothing else."""
         account = self.stakers[staker - 1]
-        receipt = account.transfer(self.pool, wei(amount))
-        self.gas[account.address] += receipt.total_fees_paid
-        self.spent[account.address] += wei(amount)
+        self.note(account, account.transfer(self.pool, wei(amount)), wei(amount))
         return f"sends {amount} ETH to the pool: that stakes it"
 
     def mint(self, staker: int, shares: str) -> str:
@@ -206,22 +191,9 @@ class Stage:
 
     def give(self, amount: str) -> str:
         """Send a gift to the withdrawal vault: holders get it slowly, and no report is disturbed."""
-        receipt = self.donor.transfer(self.vaults[0], wei(amount))
-        self.gas[self.donor.address] += receipt.total_fees_paid
-        self.spent[self.donor.address] += wei(amount)
+        self.note(self.donor, self.donor.transfer(self.vaults[0], wei(amount)), wei(amount))
         self.gifts += wei(amount)
         return f"somebody sends {amount} ETH to the withdrawal vault"
-
-    def slashing_known(self, expected: str) -> str:
-        """Learn that a validator is slashed, and what it may cost at most."""
-        self.expected_loss = wei(expected)
-        return f"the largest validator is slashed. What it will cost is not known yet: at most {expected} ETH"
-
-    def slashing_settled(self, loss: str) -> str:
-        """Learn what it did cost."""
-        self.beacon.slash(wei(loss))
-        self.expected_loss = 0
-        return f"the slashing is settled: the validator has lost {loss} ETH"
 
     def open_tickets(self) -> list[int]:
         """Return the numbers of all tickets that are not claimed in full."""
@@ -238,15 +210,10 @@ class Stage:
 
     # --- the clock ---
 
-    def until(self, seconds: int) -> None:
-        """Let the chain reach `seconds` after the midnight that this day began with, and take a sample."""
-        self.chain.set_timestamp(self.midnight + (self.day - 1) * DAY + seconds)
-        self.chain.mine(1)
-        self.sample()
-
     def sample(self) -> None:
         """Note the state of the protocol, for the picture."""
         state = self.lens.protocol()
+        states = Counter(one.state for one in self.validators)
         self.samples.append(
             Sample(
                 time=self.chain.get_block("latest").timestamp,
@@ -259,50 +226,47 @@ class Stage:
                 pending_loss=state.pending_loss,
                 waiting=state.needed,
                 unclaimed=self.chain.get_balance(self.queue.address),
+                **{name: states[name] for name in STATES},
             )
         )
 
-    def morning(self) -> None:
-        """Begin a day: validators earn and withdraw, a block builder pays tips."""
-        self.day += 1
-        self.beacon.live(self.day)
-        tips = self.beacon.total() * 9_000 // (1_000_000 * 365) * (50 + self.day * 29 % 101) // 100
-        if tips:
-            receipt = self.builder.transfer(self.vaults[1], tips)
-            self.gas[self.builder.address] += receipt.total_fees_paid
-            self.spent[self.builder.address] += tips
-            self.tips += tips
-        self.until(6 * HOUR)
+    def morning(self, day: int) -> None:
+        """Begin a day, and let somebody in a hurry pay for the next block, twice: sometimes it is one of ours."""
+        for slots in (3, 2):
+            self.devnet.advance(slots)
+            tip = TIP * (50 + (day + slots) * 29 % 101) // 100 // TRANSFER_GAS
+            fees = {"max_fee": 2 * self.chain.base_fee + tip, "max_priority_fee": tip}
+            self.note(self.donor, self.donor.transfer(self.donor, 1, **fees), 0)
+        self.sample()
 
     def afternoon(self) -> list[str]:
-        """Send what is left of the day's deposits to validators."""
-        lines = self._stake()
+        """Let strangers tell the registry what the beacon chain has done, and send ETH to validators."""
         self.sample()
-        self.until(18 * HOUR)
+        self.devnet.advance(2)
+        lines = self.prove()
+        self.sample()
         return lines
 
     def evening(self) -> list[str]:
-        """End a day: the oracle reports what was at 23:00, exits are paid, ETH moves to and from validators."""
-        self.until(23 * HOUR)
-        report = self._report()
-        self.until(24 * HOUR - BLOCK)
-        self.send(self.oracle, self.pool.report, report)
-        lines = [*self._fulfil(), *(self._stake() or self._pull_back())]
+        """End a day: the oracle reports the last slot, exits are paid, the keeper pulls back what they will need."""
+        self.devnet.advance(1)
+        lines = [*self._report(), *self._fulfil(), *self.pull_back()]
         self.sample()
         return lines
 
-    def _report(self) -> tuple[int, ...]:
-        """Return everything an oracle knows at the reference time, in the order of the contract's struct."""
-        received = self.vaults[0].balance + sum(self.swept())
-        return (
-            self.beacon.total(),
-            self.beacon.deposited,
-            self.beacon.withdrawn,
-            received - self.beacon.withdrawn,
-            self.queue.tail(),
-            self.expected_loss,
-            self.pool.state()[5] >> 192,
-        )
+    def _report(self) -> list[str]:
+        before, self.reported = self.reported, self.observer.report(int(self.client.header("head").message.slot))
+        receipt = self.send(self.oracle, self.pool.report, tuple(self.reported))
+        log = receipt.events.filter(self.pool.Reported)[0]
+        lines = []
+        if log.swept >= ETHER:
+            lines.append(f"{eth(log.swept)} ETH have arrived from the beacon chain")
+        penalties = self.reported.pending_loss
+        if abs(penalties - before.pending_loss) >= ETHER:
+            entry, leaving = self.pool.entry_rate(), self.pool.exit_rate()
+            what = f"penalties of {eth(penalties)} ETH to come" if penalties else "that the penalties are paid"
+            lines.append(f"the oracle reports {what}: exit rate {eth(leaving, 6)}, entry rate {eth(entry, 6)}")
+        return lines
 
     def _fulfil(self) -> list[str]:
         if self._refusal(self.pool.fulfil, sender=self.stranger) in ("fulfil: nothing to pay", "fulfil: too little"):
@@ -312,25 +276,6 @@ class Stage:
         left = self.lens.protocol().waiting
         rest = f"; {eth(left)} shares still wait" if left else ""
         return [f"exits are paid: {eth(log.assets)} ETH for {eth(log.shares)} shares{rest}"]
-
-    def _stake(self) -> list[str]:
-        amount = self.pool.stakeable()
-        if amount < REGISTRY_MINIMUM:
-            return []
-        self.send(self.stranger, self.registry.stake, self.pool, amount)
-        self.beacon.deposit(amount, self.day)
-        return [f"{eth(amount)} ETH go to validators"]
-
-    def _pull_back(self) -> list[str]:
-        state = self.lens.protocol()
-        arriving = self.beacon.leaving() + self.beacon.withdrawn - self.swept()[0]
-        if state.needed >= state.buffer + arriving + KEEPER_MINIMUM:
-            # Enough for those who wait, and for the buffer that those who stay should have then.
-            target = state.target * (state.assets - state.needed) // state.assets
-            amount = state.needed + target - state.buffer - arriving
-            self.beacon.exit(amount, self.day)
-            return [f"the keeper asks validators for {eth(amount)} ETH"]
-        return []
 
     # --- inside ---
 

@@ -12,11 +12,21 @@ DAY = 86_400
 
 # A palette that stays readable for colour-blind eyes and in grey.
 BLUE, ORANGE, GREEN, RED, GREY = "#0b6fb8", "#d9730d", "#2a9d6f", "#b3261e", "#6b7280"
+STATES = {
+    "active": "#0b6fb8",
+    "proven": "#2a9d6f",
+    "predeposited": "#9fd3be",
+    "exiting": "#f0b46b",
+    "slashed": "#b3261e",
+    "compromised": "#e39a94",
+    "closed": "#9ca3af",
+}
+"""Colours of validators' states, in the order in which they are stacked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The protocol at one time. Rates are wei per 1e18 shares, the rest is wei."""
+    """The protocol at one time. Rates are wei per 1e18 shares, amounts are wei."""
 
     time: int
     entry_rate: int
@@ -30,6 +40,14 @@ class Sample:
     """What the waiting shares would be paid now."""
     unclaimed: int
     """Paid, and not fetched yet."""
+    # How many validators the registry has in each state.
+    predeposited: int
+    proven: int
+    active: int
+    exiting: int
+    closed: int
+    compromised: int
+    slashed: int
 
 
 def write_csv(samples: Sequence[Sample], file: Path) -> None:
@@ -42,7 +60,7 @@ def write_csv(samples: Sequence[Sample], file: Path) -> None:
 
 
 def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str]], file: Path) -> None:
-    """Draw both rates above, the queue and the buffer below, over days since `start`, as PNG.
+    """Draw both rates, below them the queue and the buffer, and the validators, over days since `start`, as PNG.
 
     `marks` are (day, text) of what a reader should look at; they are numbered in the picture.
     """
@@ -58,7 +76,7 @@ def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str
     entry = [sample.entry_rate / ETHER for sample in samples]
     exits = [sample.exit_rate / ETHER for sample in samples]
 
-    figure, (rates, ether) = pyplot.subplots(2, 1, figsize=(11, 8), sharex=True, height_ratios=(5, 4))
+    figure, (rates, ether, counts) = pyplot.subplots(3, 1, figsize=(11, 10), sharex=True, height_ratios=(5, 4, 3))
     rates.plot(days, entry, color=BLUE, linewidth=2.2, label="entry rate")
     rates.plot(days, exits, color=ORANGE, linewidth=2.2, linestyle=(0, (5, 1.5)), label="exit rate")
     rates.fill_between(days, exits, entry, color=RED, alpha=0.12, linewidth=0, label="pending loss")
@@ -78,12 +96,20 @@ def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str
     ether.set_title("Exits and the ETH for them", pad=10)
     ether.set_ylabel("ETH")
     ether.set_ylim(bottom=0)
-    ether.set_xlabel("days")
-    ether.xaxis.set_major_locator(MultipleLocator(5))
     ether.legend(loc="lower right", bbox_to_anchor=(1.01, 1.01), frameon=False, ncols=3)
 
+    stacks = {state: [getattr(sample, state) for sample in samples] for state in STATES}
+    seen = [state for state, values in stacks.items() if any(values)]
+    heights, colors = [stacks[state] for state in seen], [STATES[state] for state in seen]
+    counts.stackplot(days, heights, labels=seen, colors=colors, step="post", linewidth=0)
+    counts.set_title("Validators", pad=10)
+    counts.set_xlabel("days")
+    counts.yaxis.set_major_locator(MultipleLocator(2))
+    counts.xaxis.set_major_locator(MultipleLocator(5))
+    counts.legend(loc="lower right", bbox_to_anchor=(1.01, 1.01), frameon=False, ncols=7, handlelength=1)
+
     for number, (day, _) in enumerate(marks, 1):
-        for axes in (rates, ether):
+        for axes in (rates, ether, counts):
             axes.axvline(day, color=GREY, linewidth=0.8, linestyle=":")
         circle = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "edgecolor": GREY, "linewidth": 0.8}
         rates.annotate(
@@ -92,7 +118,7 @@ def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str
     text = "     ".join(f"{number}  {mark}" for number, (_, mark) in enumerate(marks, 1))
     figure.text(0.5, 0.012, text, ha="center", va="bottom", color="#374151", size=10)
     figure.align_ylabels()
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130)
     pyplot.close(figure)
