@@ -149,10 +149,13 @@ class ValidatorChoices(Choices):
         cut = 0 if self.chance(97) else 1 + self.bits(6)
         return ["predeposit", self.manager(operator), value, operator, numbers, good, min(cut, 48 * count)]
 
-    def prove(self) -> Action:
+    def prove(self) -> list[Action]:
         count = self.pick((1, 1, 2, 4))
         indices = [self.news() if self.chance(70) else self.index(*State) for _ in range(count)]
-        return ["prove", self.anybody(), indices, self.age(), self.twist()]
+        actions: list[Action] = [["prove", self.anybody(), indices, self.age(), self.twist()]]
+        if self.chance(20):  # an older state comes after the newer one
+            actions.append(["prove", self.anybody(), indices, 1 + self.bits(3), []])
+        return actions
 
     def top_up(self) -> Action:
         w = self.w
@@ -198,6 +201,15 @@ class ValidatorChoices(Choices):
         sender = self.role(KEEPER_ROLE, self.pick(KEEPERS)) if keeper else self.pick((OUTSIDER, STAKERS[2], REFUSER))
         cut = 0 if self.chance(97) else 1
         return ["request_withdrawals", sender, self.fees(), numbers, amounts, day, min(cut, 48 * len(numbers))]
+
+    def overdue(self) -> list[Action]:
+        """Pull stake back in the second in which exits become overdue, or the one before."""
+        registry, now = self.w.registry, self.w.chain.now
+        times = [(day + 1) * DAY + registry.parameters.promise - now for day in registry.eligible_on]
+        coming = [seconds for seconds in times if seconds > 0]
+        request = self.request_withdrawals()
+        request[1], request[5] = OUTSIDER, max(registry.eligible_on, default=0)
+        return [["travel", min(coming) - self.bits(1)], request] if coming else [request]
 
     def consolidate(self) -> Action:
         count = self.pick((1, 1, 2)) if self.chance(97) else 0
@@ -332,6 +344,10 @@ class ValidatorChoices(Choices):
     def leave(self) -> Action:
         return ["leave", self.index(State.PROVEN, State.ACTIVE, State.ACTIVE)]
 
+    def lose(self) -> Action:
+        """Let one validator lose some of its balance, or all."""
+        return ["lose", self.index(State.ACTIVE, State.EXITING, State.SLASHED), self.pick((1, 100, 3_000, BPS))]
+
     def earn(self) -> Action:
         return ["earn", self.pick((0, 1, 1, 1, -1)) * self.bits(20)]
 
@@ -386,6 +402,7 @@ VALIDATOR_WEIGHTS: dict[Callable[[ValidatorChoices], Any], int] = {
     ValidatorChoices.set_system_contract: 8, ValidatorChoices.switch_registry: 2,
     ValidatorChoices.foreign_deposit: 14, ValidatorChoices.foreign_request: 10, ValidatorChoices.make_block: 110,
     ValidatorChoices.slash: 8, ValidatorChoices.leave: 8, ValidatorChoices.earn: 25,
+    ValidatorChoices.lose: 4, ValidatorChoices.overdue: 6,
     ValidatorChoices.force_registry: 2, ValidatorChoices.honest_report: 45, ValidatorChoices.ordered: 14,
 }  # fmt: skip
 VALIDATOR_LOTS = [choose for choose, weight in VALIDATOR_WEIGHTS.items() for _ in range(weight)]

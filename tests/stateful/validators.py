@@ -193,7 +193,7 @@ class ValidatorWorld(World):
             SLOTS_PER_EPOCH,
             SLASHINGS_VECTOR,
         )
-        forks = [Fork(FIRST_EPOCH * SLOTS_PER_EPOCH + 2, VALIDATORS_GINDEX, BALANCES_GINDEX)]  # after the first block
+        forks = [Fork(FIRST_EPOCH * SLOTS_PER_EPOCH + 3, VALIDATORS_GINDEX, BALANCES_GINDEX)]  # after the first block
         types = ["address"] * 3 + ["address[]", "(address,uint256,uint256,uint256,uint256)"]
         types += ["(uint256,uint256,uint256)[]", "(uint256,uint256)"]
         arguments = [POOL, ADMIN, COUNCIL, KEEPERS, (DEPOSITS, *constants), forks, PARAMETERS]
@@ -768,6 +768,12 @@ def earn(w: ValidatorWorld, parts: int) -> None:
             w.beacon.earn(index, int(validator.balance * parts / 10**9))
 
 
+def lose(w: ValidatorWorld, index: int, bps: int) -> None:
+    """Take a part of one validator's balance, as a leak of inactivity does."""
+    index %= len(w.beacon.validators)
+    w.beacon.earn(index, -(w.beacon.validators[index].balance * bps // BPS))
+
+
 def force_registry(w: ValidatorWorld, amount: int) -> None:
     """Push ETH into the registry."""
     w.force(VALIDATOR_REGISTRY, amount)
@@ -804,4 +810,6 @@ def honest_report(w: ValidatorWorld, sender: Address, age: int, loss_bps: int) -
     return None
 
 
-DEEDS |= {function.__name__: function for function in (make_block, slash, leave, earn, force_registry, honest_report)}
+DEEDS |= {
+    function.__name__: function for function in (make_block, slash, leave, earn, lose, force_registry, honest_report)
+}
