@@ -227,9 +227,10 @@ class Helpers:
         for number in range(1, self.registry.operator_count() + 1):
             known, quota = self.registry.operator(number), self.registry.quota(number)
             amounts = [tables.eth(gwei * _GWEI) for gwei in (quota, known.stake, known.bond)]
-            rows.append([str(number), known.manager, str(known.weight), f"{known.open} of {known.limit}", *amounts])
+            manager, open_ = f"{known.manager[:10]}...", f"{known.open} of {known.limit}"
+            rows.append([str(number), manager, str(known.weight), open_, *amounts])
         names = ("operator", "manager", "weight", "validators", "quota", "stake", "bond")
-        Console(width=120).print(tables.columns("Operators", names, rows))
+        Console().print(tables.columns("Operators", names, rows))
 
     def predeposit(self, file: str | Path, operator: int, sender: Any = None) -> int:
         """Check the deposits of a file and send them, 1 ETH each out of the operator's bond and what that lacks.
