@@ -13,6 +13,7 @@ from typing import Any
 from eth_account.messages import encode_typed_data
 
 from tests import sources
+from tests.beacon import LIMITS, WITHDRAWAL, Fork, Validators, pubkey_of, signature_of
 from tests.evm import ETHER, Account, Contract, functions
 from tests.protocol import (
     DEPOSIT,
@@ -26,7 +27,14 @@ from tests.protocol import (
     Protocol,
 )
 
-CONTRACTS = ("FloePool", "WithdrawalQueue", "RebasingToken", "WithdrawalVault", "ExecutionVault")
+CONTRACTS = (
+    "FloePool",
+    "WithdrawalQueue",
+    "RebasingToken",
+    "WithdrawalVault",
+    "ExecutionVault",
+    "ValidatorRegistry",
+)
 """Contracts whose functions people and other contracts call for money."""
 
 
@@ -87,7 +95,21 @@ class Stage:
         pool.approve(token, UNLIMITED, sender=wallet)
         token.wrap(10 * ETHER, sender=wallet)
         protocol.evm.fund(protocol.execution_vault, ETHER)
-        self.calls = {**self._pool(), **self._queue(), **self._token(), **self._vaults()}
+        self._validators()
+        self.calls = {**self._pool(), **self._queue(), **self._token(), **self._vaults(), **self._registry()}
+
+    def _validators(self) -> None:
+        """Deploy a registry in which the wallet has every role and manages operator 1, with validators."""
+        self.validators = v = Validators(self.protocol)
+        registry, wallet = v.registry, self.wallet
+        for role in (registry.DEFAULT_ADMIN_ROLE(), registry.OPERATORS_ROLE(), registry.KEEPER_ROLE()):
+            registry.grantRole(role, wallet, sender=self.protocol.admin)
+        self.first, self.second, self.new, self.gone = v.predeposit(4)
+        registry.set_operator(1, wallet, 100, 10, sender=wallet)
+        registry.set_reward_address(1, wallet, sender=wallet)
+        v.top_up({self.first: 31, self.second: 31})
+        v.leave(self.gone)
+        v.withdraw(self.gone)
 
     def _pool(self) -> dict[str, Call]:
         pool, wallet = self.protocol.pool, self.wallet
@@ -160,7 +182,38 @@ class Stage:
     def _vaults(self) -> dict[str, Call]:
         vaults = (self.protocol.withdrawal_vault, self.protocol.execution_vault)
         gifts = (Call(vault, "__default__", value=1) for vault in vaults)
-        return _keyed(*gifts, *(Call(vault, "sweep", (0,)) for vault in vaults))
+        sweeps = (Call(vault, "sweep", (0,)) for vault in vaults)
+        return _keyed(
+            *gifts,
+            *sweeps,
+            Call(vaults[0], "request", (WITHDRAWAL, [pubkey_of(1) + bytes(8)], self.wallet), 2),
+            Call(vaults[0], "set_system_contract", (3, RECEIVER)),
+        )
+
+    def _registry(self) -> dict[str, Call]:
+        v, registry = self.validators, self.validators.registry
+        guest = registry.KEEPER_ROLE()
+        proof, gone = v.proof(self.new), v.beacon.prove([self.gone], v.evm.now)
+        return _keyed(
+            Call(registry, "__default__", value=1),
+            Call(registry, "add_bond", (2,), ETHER),
+            Call(registry, "add_fork", (Fork(2**63, 2**41, 2**41),)),
+            Call(registry, "add_operator", (SPENDER, SPENDER, 1, 1)),
+            Call(registry, "consolidate", (v.keys(self.first), v.keys(self.second)), 2),
+            Call(registry, "grantRole", (guest, SPENDER)),
+            Call(registry, "predeposit", (1, pubkey_of(1), signature_of(1)), ETHER),
+            Call(registry, "prove", (proof,)),
+            Call(registry, "prove_withdrawn", (gone, *v.beacon.prove_balance(self.gone))),
+            Call(registry, "record_exits"),
+            Call(registry, "request_withdrawals", (v.keys(self.first), [0]), 2),
+            Call(registry, "request_withdrawals", (v.keys(self.first), [0], 1), 2),
+            Call(registry, "revokeRole", (guest, SPENDER)),
+            Call(registry, "set_operator", (2, SPENDER, 7, 7)),
+            Call(registry, "set_parameters", (LIMITS._replace(slashing_bps=1),)),
+            Call(registry, "set_reward_address", (1, SPENDER)),
+            Call(registry, "top_up", (proof, v.keys(self.new), [31 * 10**9])),
+            Call(registry, "withdraw_bond", (1, 10**9)),
+        )
 
     def _permit(self, coin: Contract, name: str) -> Call:
         deadline = self.protocol.evm.now + 365 * 86_400

@@ -19,7 +19,7 @@ refuses: public(bool)
 answer: public(bytes4)
 # The call to make when ETH or a ticket arrives.
 target: public(address)
-payload: public(Bytes[1024])
+payload: public(Bytes[MAX_BYTES])
 amount: public(uint256)
 reacting: transient(bool)
 # What a queue asks a pool for, when the wallet stands for one.
@@ -85,7 +85,7 @@ def stand_for_pool_of(queue: address):
 
 
 @external
-def react_with(target: address, payload: Bytes[1024], amount: uint256 = 0):
+def react_with(target: address, payload: Bytes[MAX_BYTES], amount: uint256 = 0):
     """
     @notice Call `target` with `amount` wei whenever ETH or a ticket arrives; the zero address stops it.
     """

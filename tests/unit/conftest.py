@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.beacon import Validators, place_system_contracts
+from tests.calls import Stage
 from tests.evm import ETHER, Contract, Evm
 from tests.protocol import PARAMETERS, Protocol
 
@@ -29,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def warm_protocol() -> Protocol:
-    protocol = Protocol(Evm())
+    evm = Evm()
+    place_system_contracts(evm)
+    protocol = Protocol(evm)
     protocol.warm()
     return protocol
 
@@ -39,6 +42,22 @@ def protocol(warm_protocol: Protocol) -> Iterator[Protocol]:
     """Return a protocol with holders, validators, streaming rewards and a rate of about 1.0731."""
     with warm_protocol.evm.undone():
         yield warm_protocol
+
+
+@pytest.fixture(scope="session")
+def warm_stage() -> Stage:
+    evm = Evm()
+    place_system_contracts(evm)
+    protocol = Protocol(evm)
+    protocol.warm()
+    return Stage(protocol)
+
+
+@pytest.fixture
+def stage(warm_stage: Stage) -> Iterator[Stage]:
+    """Return a protocol in which one wallet can do everything."""
+    with warm_stage.protocol.evm.undone():
+        yield warm_stage
 
 
 @pytest.fixture

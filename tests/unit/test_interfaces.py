@@ -73,13 +73,37 @@ ROLES = """
 """
 POOL_ROLES = "ORACLE_ROLE() bytes32 view\nREGISTRY_ROLE() bytes32 view\nPAUSER_ROLE() bytes32 view"
 
+REGISTRY_ROLES = "OPERATORS_ROLE() bytes32 view\nKEEPER_ROLE() bytes32 view"
+# What operators, the council, the admin and the tools call; the interface has what everybody does.
+REGISTRY = """
+    add_bond(uint256) - payable
+    add_fork((uint256,uint256,uint256)) - nonpayable
+    add_operator(address,address,uint256,uint256) uint256 nonpayable
+    chain_constants() (address,uint256,uint256,uint256,uint256) view
+    credentials() bytes32 view
+    eligible_on(uint256) uint256 view
+    forks() (uint256,uint256,uint256)[] view
+    operator_count() uint256 view
+    parameters() (uint256,uint256) view
+    pool() address view
+    set_operator(uint256,address,uint256,uint256) - nonpayable
+    set_parameters((uint256,uint256)) - nonpayable
+    set_reward_address(uint256,address) - nonpayable
+    staked() uint256 view
+    total_weight() uint256 view
+    under_way() uint256 view
+    withdraw_bond(uint256,uint256) - nonpayable
+"""
+ETHER_VAULT = "pool() address view\nsweep(uint256) - nonpayable"
+
 # Contract, its interface, and what comes on top of it.
 CASES = [
     ("FloePool", "IFloePool", [ERC20, ERC2612, ERC5267, ERC7535, ROLES, POOL_ROLES]),
     ("WithdrawalQueue", "IWithdrawalQueue", [ERC721, ERC165]),
     ("RebasingToken", "IRebasingToken", [ERC20, ERC2612, ERC5267]),
-    ("WithdrawalVault", "IEtherVault", []),
+    ("WithdrawalVault", "IWithdrawalVault", [ETHER_VAULT]),
     ("ExecutionVault", "IEtherVault", []),
+    ("ValidatorRegistry", "IValidatorRegistry", [ROLES, REGISTRY_ROLES, REGISTRY]),
 ]
 IDS = [case[0] for case in CASES]
 PAIRS = [case[:2] for case in CASES]

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from floe.model.beacon import key_of
 from tests import sources
+from tests.beacon import pubkey_of
 from tests.calls import CONTRACTS, Call, Stage, changing, reading
-from tests.evm import ETHER, Account, Contract, Evm, RevertError, types_of
-from tests.protocol import RECEIVER, SAVER, SPENDER, STAKER, Protocol
+from tests.evm import DAY, ETHER, Account, Contract, RevertError, types_of
+from tests.protocol import RECEIVER, SAVER, SPENDER, STAKER
 
 # Functions that reach a stranger, as calls of the stage.
 OUTER = [
@@ -31,23 +33,35 @@ OUTER = [
     "WithdrawalQueue.claim_many/2",
     "WithdrawalQueue.safeTransferFrom/3",
     "WithdrawalQueue.safeTransferFrom/4",
+    "WithdrawalVault.request/3",
+    "ValidatorRegistry.consolidate/2",
+    "ValidatorRegistry.request_withdrawals/2",
+    "ValidatorRegistry.request_withdrawals/3",
+    "ValidatorRegistry.withdraw_bond/2",
 ]
-# Open during a call of the pool's own: snekmate's keeping of roles, which moves no money, and what the vaults answer
-# a report with, which lets nobody else in.
+# These reach it through another contract of ours, which gives back what is left of the fees.
+THROUGH = {"ValidatorRegistry": {"consolidate", "request_withdrawals"}}
+# Open during a call of the contract's own: snekmate's keeping of roles, which moves no money, what the vaults answer a
+# report with, which lets nobody else in, and plain ETH, which a vault always takes and the registry from the pool only.
 UNLOCKED = {
     "FloePool.grantRole/2",
     "FloePool.revokeRole/2",
     "FloePool.receive_from_vault/0",
+    "WithdrawalVault.__default__/0",
+    "ValidatorRegistry.grantRole/2",
+    "ValidatorRegistry.revokeRole/2",
+    "ValidatorRegistry.__default__/0",
 }
 INNER = sorted(set().union(*map(changing, CONTRACTS)))
 
 # A view's answer is an argument's, so that it says something: an amount for the pool, a ticket for the queue.
-NUMBER = {"FloePool": ETHER, "WithdrawalQueue": 3, "RebasingToken": ETHER}
-
-
-@pytest.fixture
-def stage(protocol: Protocol) -> Stage:
-    return Stage(protocol)
+NUMBER = {
+    "FloePool": ETHER,
+    "WithdrawalQueue": 3,
+    "RebasingToken": ETHER,
+    "WithdrawalVault": 1,
+    "ValidatorRegistry": 1,
+}
 
 
 def picture(stage: Stage) -> list[Any]:
@@ -64,6 +78,17 @@ def picture(stage: Stage) -> list[Any]:
     seen += [pool.hasRole(pool.ORACLE_ROLE(), account) for account in (stage.wallet, SPENDER)]
     for ticket in protocol.lens.tickets(range(1, 9)):
         seen += ticket
+    v, registry = stage.validators, stage.validators.registry
+    seen += [evm.balance(registry), registry.staked(), registry.under_way(), registry.eligible_on(evm.now // DAY)]
+    seen += [
+        registry.parameters(),
+        registry.forks(),
+        registry.total_weight(),
+        protocol.withdrawal_vault.system_contract(3),
+    ]
+    seen += [v.record(index) for index in v.pubkeys] + [registry.validator(key_of(pubkey_of(1)))]
+    seen += [registry.operator(number) for number in (1, 2, 3)]
+    seen += [registry.hasRole(registry.KEEPER_ROLE(), account) for account in (stage.wallet, SPENDER)]
     return seen
 
 
@@ -93,8 +118,9 @@ def raw(stage: Stage, call: Call) -> Callable[[], bytes]:
 
 
 def test_outer__every_function_that_reaches_a_stranger__is_tried():
-    for contract in ("FloePool", "WithdrawalQueue", "RebasingToken"):
+    for contract in CONTRACTS:
         found = {name for name, function in sources.functions(contract).items() if function.to_strangers}
+        found |= THROUGH.get(contract, set())
         tried = {key.split(".")[1].split("/")[0] for key in OUTER if key.startswith(contract)}
         assert tried == found, contract
         # Overloads share a body; each is tried all the same.
@@ -107,17 +133,20 @@ def test_bad_068_101_102_reentry__each_function__is_locked_or_as_if_called_next(
     evm = stage.protocol.evm
     first = stage.calls[outer]
     succeeded = 0
+    alone: dict[int, list[Any]] = {}
     for key in INNER:
         second = stage.calls[key]
         with evm.undone():
-            evm.travel(second.wait if not outer.startswith("FloePool") else 0)
-            alone, _ = after(stage, raw(stage, first))
+            wait = second.wait if not outer.startswith("FloePool") else 0
+            evm.travel(wait)
+            if wait not in alone:
+                alone[wait], _ = after(stage, raw(stage, first))
             try:
                 in_turn, (_, expected) = after(stage, raw(stage, first), raw(stage, second))
             except RevertError:
-                in_turn, expected = alone, b""
+                in_turn, expected = alone[wait], b""
             success, answer = react(stage, first, second)
-            assert picture(stage) == (in_turn if success else alone), key
+            assert picture(stage) == (in_turn if success else alone[wait]), key
             if second.contract is first.contract and key not in UNLOCKED:
                 # No reason: it is the lock that refuses, before anything is looked at.
                 assert (success, answer) == (False, b""), key
@@ -131,7 +160,9 @@ def test_bad_068_101_102_reentry__each_function__is_locked_or_as_if_called_next(
 @pytest.mark.parametrize("outer", OUTER)
 def test_bad_100_reentry__each_view__is_locked_or_says_what_is_true_afterwards(stage: Stage, outer: str):
     evm, first, answered = stage.protocol.evm, stage.calls[outer], 0
-    for contract in (stage.protocol.pool, stage.protocol.queue, stage.protocol.token):
+    protocol = stage.protocol
+    ours = (protocol.pool, protocol.queue, protocol.token, protocol.withdrawal_vault, stage.validators.registry)
+    for contract in ours:
         for entry in reading(contract.kind):
             arguments = tuple(view_argument(stage, contract, kind) for kind in types_of(entry))
             view = Call(contract, entry["name"], arguments)
@@ -149,15 +180,16 @@ def view_argument(stage: Stage, contract: Contract, kind: str) -> Any:
     if kind == "address":
         return stage.wallet
     if kind == "bytes32":
-        return stage.protocol.pool.ORACLE_ROLE()
+        return key_of(stage.validators.pubkeys[stage.first])
     if kind == "bytes4":
         return bytes.fromhex("01ffc9a7")
     assert kind == "uint256"
     return NUMBER[contract.kind]
 
 
-def test_bad_062_reentry__ether_into_the_pool_during_its_own_call__is_refused_without_loss(evm: Evm, stage: Stage):
+def test_bad_062_reentry__ether_into_the_pool_during_its_own_call__is_refused_without_loss(stage: Stage):
     """Vaults pay the pool through a function of their own, which stays open; a stranger's deposit has to wait."""
+    evm = stage.protocol.evm
     evm.fund(stage.protocol.withdrawal_vault, ETHER)
     before = evm.balance(stage.protocol.pool)
     reported = stage.protocol.report(withdrawn=ETHER)
