@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -20,9 +19,6 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pyrevm import AccountInfo
 from remerkleable.basic import uint64
-from remerkleable.byte_arrays import Bytes32
-from remerkleable.progressive import ProgressiveList, to_gindex_progressive
-from remerkleable.tree import Gindex
 
 from floe.beacon.containers import MAINNET, gindices
 from floe.beacon.ssz import ZERO_NODES, Tree, Witness, hash_pairs, root_of
@@ -442,154 +438,6 @@ def test_bad_080_fork__added_later__holds_from_its_slot_on(validators: Validator
     validators.beacon = Deneb(**vars(validators.beacon))
     validators.prove(late)
     assert [v.state for v in map(validators.record, (early, late))] == [2, 2]
-
-
-# --- lists of a later fork: EIP-7916 ---
-
-PROGRESSIVE = Fork(0, 64 + VALIDATORS_FIELD, 64 + BALANCES_FIELD)
-"""Where the lists themselves are, in a state of 64 fields."""
-
-
-class ProgressiveState:
-    """A state whose validators and balances are the SSZ library's ProgressiveLists."""
-
-    def __init__(self, state: BeaconState) -> None:
-        self.state = state
-        leaves = [Witness(0, chunks).root for chunks in state.chunks]
-        self.lists = {
-            PROGRESSIVE.validators_gindex: ProgressiveList[Bytes32](leaves).get_backing(),
-            PROGRESSIVE.balances_gindex: ProgressiveList[uint64](state.balances).get_backing(),
-        }
-        fields = [node(number) for number in range(64)]
-        for gindex, backing in self.lists.items():
-            fields[gindex - 64] = bytes(backing.merkle_root())
-        self.fields = Tree(b"".join(fields), 6)
-        self.header = Header(state.slot, 7, node(1), self.fields.root, node(2))
-
-    def node(self, gindex: int) -> bytes:
-        """Return a node of the state."""
-        below = max(gindex.bit_length() - 7, 0)
-        if not below:
-            height = 7 - gindex.bit_length()
-            return self.fields.node(height, (gindex << height) - 64 >> height)
-        backing = self.lists[gindex >> below]
-        return bytes(backing.getter(Gindex(1 << below | gindex % (1 << below))).merkle_root())
-
-    def branch(self, gindices: list[int]) -> list[bytes]:
-        """Return the nodes beside the paths from these places up, level by level."""
-        level, found = sorted(gindices), []
-        while level != [1]:
-            known = set(level)
-            found += [self.node(gindex ^ 1) for gindex in level if gindex ^ 1 not in known]
-            level = sorted({gindex >> 1 for gindex in level})
-        return found
-
-    def prove(self, indices: list[int], timestamp: int) -> Proof:
-        """Show validators of one subtree."""
-        branch = self.branch([place(PROGRESSIVE.validators_gindex, index) for index in indices])
-        return Proof(timestamp, self.header, [(index, self.state.chunks[index]) for index in indices], branch)
-
-    def prove_balance(self, index: int) -> tuple[bytes, list[bytes]]:
-        """Return the chunk of four balances that holds one, and its branch."""
-        gindex = place(PROGRESSIVE.balances_gindex, index // 4)
-        return self.node(gindex), self.branch([gindex])
-
-
-def place(gindex: int, number: int) -> int:
-    """Return the place of a chunk in the list at `gindex`, as the SSZ library finds it."""
-    within, _, _ = to_gindex_progressive(number)
-    depth = int(within).bit_length() - 1
-    return (gindex << depth) + int(within) - (1 << depth)
-
-
-@pytest.fixture
-def progressive(validators: Validators) -> tuple[Validators, ProgressiveState, list[int]]:
-    """Return a chain with 100 validators, the last 95 ours, from a slot on with progressive lists."""
-    ours = validators.predeposit(95)
-    slot = validators.beacon.slot + 1
-    validators.registry.add_fork(PROGRESSIVE._replace(first_slot=slot), sender=validators.protocol.admin)
-    for index in ours[::2]:
-        validators.leave(index)
-        validators.withdraw(index)
-    for index in ours[1::2]:
-        validators.beacon.validators[index].balance += index
-    validators.beacon.slot = slot
-    state = ProgressiveState(validators.beacon.state())
-    validators.evm.travel(2 * SLOT_SECONDS)
-    set_block_root(validators.evm, state.header.root)
-    return validators, state, ours
-
-
-# Subtrees end with the elements 0, 4, 20, 84 and 340.
-@pytest.mark.parametrize("indices", [[5], [20], [21], [84], [85], [99], [5, 6], [5, 20], [21, 50, 84], [85, 86, 99],
-                                     list(range(5, 21)), list(range(21, 85)), list(range(85, 100))])  # fmt: skip
-def test_bad_080_progressive__validators_of_a_subtree__are_proven(progressive: Any, indices: list[int]):
-    validators, state, _ = progressive
-    proof = state.prove(indices, validators.evm.now)
-    validators.registry.prove(proof)
-    assert {validators.state(index) for index in indices} <= {2, 8}
-    for k in range(len(proof.branch)):
-        wrong = [*proof.branch[:k], flipped(proof.branch[k], k % 32), *proof.branch[k + 1 :]]
-        with reverts("proof: wrong root"):
-            validators.registry.prove(proof._replace(branch=wrong))
-    for branch in (proof.branch[:-1], proof.branch[1:], [*proof.branch, bytes(32)]):
-        with reverts("proof: wrong length"):
-            validators.registry.prove(proof._replace(branch=branch))
-
-
-@pytest.mark.parametrize("index", [0, 1, 4])
-def test_progressive__first_subtrees__hold_the_first_five(progressive: Any, index: int):
-    """Which are other people's."""
-    validators, state, _ = progressive
-    with reverts("validator: not in this state"):
-        validators.registry.prove(state.prove([index], validators.evm.now))
-
-
-@pytest.mark.parametrize("indices", [[0, 1], [4, 5], [20, 21], [84, 85], [5, 99], [0, 2**40 - 1], [5, 20, 21]])
-def test_bad_081_progressive__validators_of_two_subtrees__revert(progressive: Any, indices: list[int]):
-    validators, state, ours = progressive
-    proof = state.prove([ours[0]], validators.evm.now)
-    both = proof._replace(witnesses=[(index, proof.witnesses[0][1]) for index in indices])
-    with reverts("proof: not in one subtree"):
-        validators.registry.prove(both)
-    with reverts("proof: not in one subtree"):
-        validators.registry.top_up(both, validators.keys(ours[0]) * len(indices), [31 * 10**9] * len(indices))
-
-
-@pytest.mark.parametrize("wrong", [4, 6, 20, 21, 84, 85, 340, 341, 2**40 - 1])
-def test_bad_081_progressive__another_index__fails(progressive: Any, wrong: int):
-    validators, state, ours = progressive
-    proof = state.prove([ours[0]], validators.evm.now)
-    with pytest.raises(RevertError, match=r"proof: wrong (root|length)"):
-        validators.registry.prove(proof._replace(witnesses=[(wrong, proof.witnesses[0][1])]))
-
-
-@pytest.mark.parametrize("index", [5, 19, 21, 83, 85, 99])
-def test_progressive__withdrawn__is_proven_by_its_balance(progressive: Any, index: int):
-    validators, state, _ = progressive
-    proof, (chunk, branch) = state.prove([index], validators.evm.now), state.prove_balance(index)
-    for other in (0, 8, 40, 99):
-        if other // 4 != index // 4:
-            with pytest.raises(RevertError, match=r"proof: wrong (root|length)"):
-                validators.registry.prove_withdrawn(proof, *state.prove_balance(other))
-    validators.registry.prove_withdrawn(proof, chunk, branch)
-    assert validators.state(index) == 16
-
-
-def test_bad_080_progressive__slot_before__needs_the_old_place(progressive: Any):
-    """And a proof of the old kind does not pass from that slot on."""
-    validators, state, ours = progressive
-    validators.beacon.slot -= 1
-    set_block_root(validators.evm, validators.beacon.header().root)
-    validators.registry.prove(validators.beacon.prove(ours[:1], validators.evm.now))
-    validators.beacon.slot += 1
-    set_block_root(validators.evm, validators.beacon.header().root)
-    with reverts("proof: wrong length"):
-        validators.registry.prove(validators.beacon.prove(ours[:1], validators.evm.now))
-    early = ProgressiveState(replace(state.state, slot=state.state.slot - 1))
-    set_block_root(validators.evm, early.header.root)
-    with reverts("proof: wrong length"):
-        validators.registry.prove(early.prove(ours[:1], validators.evm.now))
 
 
 # --- EIP-4788 ---

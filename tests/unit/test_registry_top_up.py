@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
-from floe.model.beacon import GWEI_IN_ETHER
+from floe.model.beacon import BALANCES_FIELD, GWEI_IN_ETHER, VALIDATORS_FIELD
 from tests.beacon import (
     COUNCIL,
     FRESH_SLOTS,
     MANAGER,
     OTHER_MANAGER,
     SLOT_SECONDS,
+    Fork,
     State,
     Validators,
     deploy_registry,
@@ -339,6 +340,18 @@ def test_bad_086_top_up__one_validator_twice__reverts(validators: Validators):
     twice = proof._replace(witnesses=proof.witnesses * 2)
     with reverts("proof: not in order"):
         validators.registry.top_up(twice, validators.keys(index, index), [31 * GWEI_IN_ETHER] * 2)
+
+
+def test_bad_081_top_up__validators_in_two_subtrees_of_a_progressive_list__revert(validators: Validators):
+    """Of a later fork (test_registry_progressive_lists.py); the element 20 is the last of its subtree."""
+    indices = validators.predeposit(20)
+    validators.publish()
+    later = Fork(validators.beacon.slot, 64 + VALIDATORS_FIELD, 64 + BALANCES_FIELD)
+    validators.registry.add_fork(later, sender=validators.protocol.admin)
+    proof = validators.beacon.prove([20, 21], validators.evm.now)
+    with reverts("proof: not in one subtree"):
+        validators.registry.top_up(proof, validators.keys(20, 21), [31 * GWEI_IN_ETHER] * 2)
+    assert {20, 21} <= set(indices)
 
 
 def test_bad_010_top_up__compromised_in_the_very_proof__reverts(validators: Validators):
