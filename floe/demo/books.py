@@ -60,6 +60,15 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What happened in all blocks."""
+
+    log: list[events.Event]
+    tips: int
+    """Wei that transactions paid on top of the base fee in the blocks of our proposers."""
+
+
+@dataclass(frozen=True)
 class Stake:
     """The validators at the last slot: the registry's records beside the beacon state. Gwei."""
 
@@ -95,22 +104,26 @@ class Closing:
     rows: list[Row]
     checks: list[Check]
     books: Books
-    log: list[events.Event]
+    past: Past
     stake: Stake
 
+    @property
+    def log(self) -> list[events.Event]:
+        """All events."""
+        return self.past.log
 
-def close(played: Played) -> Closing:
-    """Read everything at the last block and compare. Nothing is sent."""
+
+def close(played: Played, past: Past | None = None) -> Closing:
+    """Read everything at the last block and compare. Nothing is sent. `past` spares reading that again."""
     stage = played.stage
-    contracts = {"pool": stage.pool, "queue": stage.queue, "token": stage.token}
-    log = events.read({**contracts, "registry": stage.registry}, played.first_block)
-    books = history.replay(log, *(contract.address for contract in contracts.values()))
+    past = past or read(played)
+    log, tips = past.log, past.tips
+    books = history.replay(log, stage.pool.address, stage.queue.address, stage.token.address)
     now = stage.chain.get_block("latest").timestamp
     owners = {account.address: stage.name(number) for number, account in enumerate(stage.stakers, 1)}
     owners[stage.pool.fee_recipient()] = "fee recipient"
     rows = [_row(name, holder, log, books, now) for holder, name in owners.items()]
     stake = _stake(played)
-    tips = _tips(played)
     checks = [
         *_accounts(played, log, rows),
         *_contracts(played, log, books, now, tips),
@@ -119,7 +132,20 @@ def close(played: Played) -> Closing:
         *_validators(played, stake),
         *_beacon(played, log, stake, tips),
     ]
-    return Closing(rows, checks, books, log, stake)
+    return Closing(rows, checks, books, past, stake)
+
+
+def read(played: Played) -> Past:
+    """Read the events of all contracts, and what every block paid to its proposer."""
+    stage, web3 = played.stage, played.stage.chain.web3
+    contracts = {"pool": stage.pool, "queue": stage.queue, "token": stage.token, "registry": stage.registry}
+    tips = 0
+    for number in range(played.first_block, web3.eth.block_number + 1):
+        block = web3.eth.get_block(number)
+        if block["miner"] == stage.vaults[1].address:
+            for paid in web3.eth.get_block_receipts(number):
+                tips += int(paid["gasUsed"] * (paid["effectiveGasPrice"] - block["baseFeePerGas"]))
+    return Past(events.read(contracts, played.first_block), tips)
 
 
 def paid_by(log: list[events.Event], sender: str) -> int:
@@ -247,18 +273,6 @@ def _stake(played: Played) -> Stake:
         found={bytes(one.validator.pubkey): one for one in found},
         pending=pending,
     )
-
-
-def _tips(played: Played) -> int:
-    """Wei that transactions paid on top of the base fee in the blocks of our proposers."""
-    stage, web3 = played.stage, played.stage.chain.web3
-    tips = 0
-    for number in range(played.first_block, web3.eth.block_number + 1):
-        block = web3.eth.get_block(number)
-        if block["miner"] == stage.vaults[1].address:
-            for paid in web3.eth.get_block_receipts(number):
-                tips += paid["gasUsed"] * (paid["effectiveGasPrice"] - block["baseFeePerGas"])
-    return int(tips)
 
 
 def _operators(played: Played, log: list[events.Event], stake: Stake) -> list[Check]:

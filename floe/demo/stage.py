@@ -237,7 +237,6 @@ class Stage(Staking):
             tip = TIP * (50 + (day + slots) * 29 % 101) // 100 // TRANSFER_GAS
             fees = {"max_fee": 2 * self.chain.base_fee + tip, "max_priority_fee": tip}
             self.note(self.donor, self.donor.transfer(self.donor, 1, **fees), 0)
-        self.sample()
 
     def afternoon(self) -> list[str]:
         """Let strangers tell the registry what the beacon chain has done, and send ETH to validators."""

@@ -1,17 +1,23 @@
-"""The demo's thirty days, its books, and the history that events alone give."""
+"""The demo's days, its books, and the history that events alone give."""
 
 from __future__ import annotations
 
 import csv
+import os
+from contextlib import contextmanager
+from dataclasses import replace
 
-import ape
 import pytest
+from click.testing import CliRunner
 
-from floe.demo import books, story
-from floe.demo.beacon import Beacon
+from floe.beacon.containers import FAR_FUTURE_EPOCH
+from floe.demo import books, staking, story
+from floe.devnet import Devnet, DevnetError
 from floe.report import history, pictures
 from floe.report.history import HistoryError
 from scripts import demo
+
+DAY = 86_400
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +27,10 @@ def told():
 
 
 @pytest.fixture(scope="module")
-def played(told, tmp_path_factory):
-    return story.play(tmp_path_factory.mktemp("demo"), lambda day, line: told.append((day, line)))
+def played(told):
+    """Play all days once; Ape stays connected to the demo's own chain."""
+    with story.play(lambda day, line: told.append((day, line))) as played:
+        yield played
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +46,43 @@ def broken(closing):
     return [check.text for check in closing.checks if not check.holds]
 
 
-def test_story__thirty_days__books_close(closing):
+def validator(played, number):
+    return played.stage.validators[number - 1]
+
+
+def samples_of(played, day):
+    """Return the samples of one day: after what people did at noon, after proofs, after the report."""
+    stage = played.stage
+    return [sample for sample in stage.samples if (sample.time - stage.midnight) // DAY == day - 1]
+
+
+# --- the story ---
+
+
+def test_story__all_days__books_close(closing):
     assert broken(closing) == []
-    assert len(closing.checks) > 90
+    assert len(closing.checks) > 150
     assert set(books.MAIN_CHECKS) <= {check.text for check in closing.checks}
 
 
-def test_story__thirty_days__everything_promised_happened(told, closing):
+def test_story__all_days__everything_promised_happened(told, closing):
     text = "\n".join(line for _, line in told)
     for part in (
         "that stakes it",
         "holds rfloETH",
+        "but first it has deposited for that key to an address of its own",
+        "validators 1 to 7 withdraw to our vault, and to nowhere else",
+        "validator 8 withdraws elsewhere: operator 3 has lost 1 ETH, the pool nothing",
+        "ETH of the pool, which also buys the predeposits for 7 ETH",
         "leaves at once with exactly 200 ETH",
         'wants to stake 20 ETH: refused, "deposit: loss pending"',
         'wants to leave at once: refused, "instant: over the limit"',
-        "the validator has lost 12.8 ETH",
+        "proves the slashing of validator 1: 30.0000 ETH count as lost at once",
+        "the oracle reports penalties of",
+        "the keeper asks the beacon chain for all of validator 7 and",
+        "have arrived from the beacon chain",
+        "validator 7 is withdrawn to the last Gwei",
+        "that the penalties are paid",
         "shares of it still wait",
         "a stranger claims ticket",
         "claim_many for 11 tickets",
@@ -64,13 +94,43 @@ def test_story__thirty_days__everything_promised_happened(told, closing):
     assert len(closing.rows) == 11
 
 
-def test_story__slashing__exit_rate_falls_first_and_entry_rate_when_settled(played):
-    stage = played.stage
-    day = {(sample.time - stage.midnight) // 86_400: sample for sample in stage.samples}
-    assert day[11].exit_rate == day[11].entry_rate
-    assert day[13].exit_rate < day[11].exit_rate * 99 // 100 < day[11].entry_rate < day[13].entry_rate
-    assert day[20].entry_rate < day[19].entry_rate
-    assert day[13].exit_rate < day[20].exit_rate == day[20].entry_rate
+def test_story__front_run__costs_the_operator_and_not_the_pool(played, closing):
+    [event] = [event for event in closing.log if event.name == "Compromised"]
+    before, after = (
+        next(sample for sample in reversed(played.stage.samples) if sample.time < event.time),
+        next(sample for sample in played.stage.samples if sample.time >= event.time),
+    )
+    assert (after.compromised, after.entry_rate, after.assets) == (1, before.entry_rate, before.assets)
+    assert closing.stake.operators[2].bond == 0
+    assert closing.stake.found[validator(played, 8).pubkey].balance == 2 * staking.PREDEPOSIT
+
+
+def test_story__slashing__exit_rate_falls_the_same_day_and_entry_rate_when_settled(played):
+    before, proven, reported = samples_of(played, 16)
+    assert before.exit_rate == before.entry_rate
+    assert proven.slashed == 1
+    assert proven.pending_loss == 30 * 10**18
+    assert proven.exit_rate < before.exit_rate * 9_950 // 10_000
+    assert proven.entry_rate >= before.entry_rate
+    assert reported.pending_loss > 50 * 10**18
+    waiting, settled = samples_of(played, 48)[-1], samples_of(played, 49)[-1]
+    assert waiting.exit_rate < waiting.entry_rate
+    assert settled.entry_rate == settled.exit_rate < waiting.entry_rate * 9_900 // 10_000
+
+
+def test_story__run__paid_by_a_whole_validator_and_a_part_of_another(played, closing):
+    requests = {
+        bytes(event.arguments["key"]): event.arguments
+        for event in closing.log
+        if event.name == "WithdrawalRequested" and event.time < played.stage.midnight + 30 * DAY
+    }
+    assert set(requests) == {validator(played, 6).key, validator(played, 7).key}
+    assert requests[validator(played, 7).key]["full"]
+    part = requests[validator(played, 6).key]["amount"] * 10**9
+    [arrived] = [event for event in closing.log if event.name == "Reported" and event.arguments["swept"] > part]
+    [paid] = [event for event in closing.log if event.name == "Fulfilled" and event.arguments["assets"] > part]
+    assert 0 <= paid.block - arrived.block <= 1
+    assert samples_of(played, 52)[-1].closed == 1
 
 
 def test_story__everybody__earned_what_the_holdings_say(closing):
@@ -81,43 +141,116 @@ def test_story__everybody__earned_what_the_holdings_say(closing):
     assert fee.holding > 0
 
 
-@pytest.mark.parametrize("place", ["pool", "queue", "registry", "beacon"])
-@pytest.mark.parametrize("change", [1, -1])
-def test_books__one_wei_more_or_less_anywhere__do_not_close(played, place, change):
-    chain = ape.networks.active_provider
-    address = getattr(played.stage, place).address
-    balance = chain.get_balance(address)
-    if place == "registry":
-        change = 1  # it keeps nothing that could be taken
-    chain.set_balance(address, balance + change)
-    assert books.ALL_ETHER in broken(books.close(played))
+def test_play__stopped_in_the_middle__no_process_is_left(monkeypatch):
+    devnet = Devnet(story.CHAIN)
+    monkeypatch.setattr(story, "Devnet", lambda _: devnet)
+
+    def stop(_day, _line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), story.play(stop):
+        pass
+    assert devnet.pids
+    for pid in devnet.pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
-def test_books__one_wei_more_in_a_wallet__do_not_close(played):
-    chain = ape.networks.active_provider
-    staker = played.stage.stakers[2]
-    chain.set_balance(staker.address, staker.balance + 1)
-    assert broken(books.close(played)) == ["staker 3: ETH before - in + out - gas = ETH now"]
+# --- the books ---
 
 
-def test_main__books_do_not_close__exits_with_one(closing, played, monkeypatch, tmp_path, capsys):
-    wrong = books.Check("nothing is lost", 1, 2)
-    monkeypatch.setattr(story, "play", lambda *_: played)
-    monkeypatch.setattr(books, "close", lambda _: books.Closing(closing.rows, [wrong], closing.books, closing.log))
+@pytest.mark.parametrize("place", ["pool", "queue", "registry", "withdrawal vault", "execution vault"])
+def test_books__one_wei_more_or_less_anywhere__do_not_close(played, closing, place):
+    stage = played.stage
+    vaults = {"withdrawal vault": stage.vaults[0], "execution vault": stage.vaults[1]}
+    address = (vaults.get(place) or getattr(stage, place)).address
+    balance = stage.chain.get_balance(address)
+    stage.chain.set_balance(address, balance - 1 if balance else 1)
+    assert books.ALL_ETHER in broken(books.close(played, closing.past))
+
+
+def test_books__one_wei_more_in_wallets__do_not_close(played, closing):
+    stage = played.stage
+    wallets = {"staker 3": stage.stakers[2], "operator 2": stage.operators[1], **stage.helpers}
+    for account in wallets.values():
+        stage.chain.set_balance(account.address, account.balance + 1)
+    wrong = [f"{name}: ETH before - sent + out - gas = ETH now" for name in wallets]
+    assert broken(books.close(played, closing.past)) == wrong
+
+
+def test_books__tips_of_another_block__do_not_close(played, closing):
+    other = replace(closing.past, tips=closing.past.tips + 1)
+    assert broken(books.close(played, other)) == ["execution vault's ETH = tips - swept", books.ALL_ETHER]
+
+
+def test_books__balance_on_the_beacon_chain_one_gwei_off__do_not_close(played, closing, monkeypatch):
+    see_otherwise(played, monkeypatch, {2: {"balance": 1}})
+    wrong = broken(books.close(played, closing.past))
+    assert wrong == ["reported balances = those of the Beacon API", books.OUTSIDE, books.ALL_ETHER]
+
+
+def test_books__registry_and_beacon_state_differ__do_not_close(played, closing, monkeypatch):
+    changes = {
+        1: ({"slashed": False}, "slashed"),
+        2: ({"index": 1}, "index"),
+        3: ({"withdrawal_credentials": b"\x02" + bytes(31)}, "withdraws elsewhere"),
+        4: ({"slashed": True}, "slashed"),
+        5: ({"effective_balance": 292 * 10**9}, "stake = effective balance + deposits that wait"),
+        6: ({"exit_epoch": 60}, "has an exit epoch"),
+        7: ({"exit_epoch": FAR_FUTURE_EPOCH}, "has an exit epoch"),
+    }
+    see_otherwise(played, monkeypatch, {number: fields for number, (fields, _) in changes.items()})
+    wrong = [f"validator {number}: {check}" for number, (_, check) in changes.items()]
+    assert broken(books.close(played, closing.past)) == wrong
+
+
+def see_otherwise(played, monkeypatch, changes):
+    """Let the Beacon API show validators, by number, with another index or balance (by so much), or other fields."""
+    client, ask = played.stage.client, played.stage.client.validators
+    by_key = {validator(played, number).pubkey: fields for number, fields in changes.items()}
+
+    def changed(info):
+        shown = dict(by_key.get(bytes(info.validator.pubkey), {}))
+        index, balance = info.index + shown.pop("index", 0), info.balance + shown.pop("balance", 0)
+        fields = info.validator.copy()
+        for name, value in shown.items():
+            setattr(fields, name, value)
+        return replace(info, index=index, balance=balance, validator=fields)
+
+    monkeypatch.setattr(client, "validators", lambda ids, state: [changed(info) for info in ask(ids, state)])
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def run(played, monkeypatch, tmp_path):
+    """Run the command on what was played before."""
+
+    @contextmanager
+    def play(_say, _days):
+        yield played
+
+    monkeypatch.setattr(story, "play", play)
     monkeypatch.setattr(demo, "OUT", tmp_path)
-    with pytest.raises(SystemExit, match="1 of 1 checks do not hold"):
-        demo.main()
-    assert "nothing is lost: 1 != 2" in capsys.readouterr().out
+    return lambda *arguments: CliRunner().invoke(demo.cli, arguments)
 
 
-def test_main__books_close__writes_picture_and_numbers(closing, played, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(story, "play", lambda *_: played)
+def test_command__books_do_not_close__exits_with_one(run, closing, monkeypatch):
+    wrong = replace(closing, checks=[books.Check("nothing is lost", 1, 2)])
+    monkeypatch.setattr(books, "close", lambda _: wrong)
+    done = run()
+    assert done.exit_code == 1
+    assert "nothing is lost: 1 != 2" in done.output
+    assert "1 of 1 checks do not hold" in done.output
+
+
+def test_command__books_close__writes_picture_and_numbers(run, played, closing, monkeypatch, tmp_path):
     monkeypatch.setattr(books, "close", lambda _: closing)
-    monkeypatch.setattr(demo, "OUT", tmp_path)
-    demo.main()
-    printed = capsys.readouterr().out
-    assert "The books close" in printed
-    assert "staker 10" in printed
+    done = run()
+    assert done.exit_code == 0, done.output
+    for part in ("The books close", "staker 10", "operator 3", "compromised", "withdrawal done"):
+        assert part in done.output
     with (tmp_path / "demo.csv").open(encoding="utf-8") as file:
         rows = [pictures.Sample(**{name: int(value) for name, value in row.items()}) for row in csv.DictReader(file)]
     assert rows == played.stage.samples
@@ -126,13 +259,29 @@ def test_main__books_close__writes_picture_and_numbers(closing, played, monkeypa
     assert int.from_bytes(png[16:20], "big") >= 1_200
 
 
+def test_command__devnet_does_not_start__one_line(run, monkeypatch):
+    def play(_say, _days):
+        raise DevnetError("anvil is not on PATH")
+
+    monkeypatch.setattr(story, "play", play)
+    done = run()
+    assert done.exit_code == 1
+    assert "Error: anvil is not on PATH\n" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("days", ["0", "many"])
+def test_command__no_such_number_of_days__refused(run, days):
+    assert run("--days", days).exit_code == 2
+
+
 # --- history ---
 
 
 def test_history__at_every_sample__equals_what_the_chain_said_then(played, closing):
+    times = [sample.time for sample in played.stage.samples]
+    assert times == sorted(set(times))
     samples = played.stage.samples
-    times = [sample.time for sample in samples]
-    assert times == sorted(times)
     for sample, moment in zip(samples, history.moments(closing.log, times, *addresses(played.stage)), strict=True):
         seen = (sample.entry_rate, sample.exit_rate, sample.assets, sample.buffer)
         assert (moment.entry_rate, moment.exit_rate, moment.assets, moment.buffer) == seen
@@ -201,63 +350,3 @@ def test_history__an_event_is_missing__seen(played, closing, contract, name):
         except (HistoryError, KeyError, ZeroDivisionError):
             continue
         assert other != history.replay(closing.log, *addresses(played.stage))
-
-
-# --- the simulated beacon chain ---
-
-
-class Balances:
-    """Balances, without a chain."""
-
-    def __init__(self):
-        self.wei = {"sink": 0, "vault": 0}
-
-    def get_balance(self, account):
-        """Return wei."""
-        return self.wei[account]
-
-    def set_balance(self, account, amount):
-        """Set wei."""
-        assert amount >= 0
-        self.wei[account] = amount
-
-
-@pytest.fixture
-def beacon():
-    chain = Balances()
-    chain.wei["sink"] = 5_000 * 10**18
-    beacon = Beacon(chain, "sink", "vault")
-    beacon.deposit(5_000 * 10**18, 0)
-    return beacon
-
-
-def test_beacon__a_month_with_exits_and_a_slashing__every_wei_is_at_its_place(beacon):
-    for day in range(1, 31):
-        beacon.live(day)
-        if day == 5:
-            beacon.exit(2_500 * 10**18, day)
-        if day == 10:
-            beacon.slash(7 * 10**18)
-        assert beacon.chain.wei["sink"] == beacon.total()
-        assert beacon.chain.wei["vault"] == beacon.withdrawn
-        assert all(balance >= 0 for balance in beacon.validators)
-    assert beacon.total() == beacon.deposited + beacon.earned - beacon.lost - beacon.withdrawn
-    assert beacon.withdrawn == 2_500 * 10**18
-    assert beacon.lost == 7 * 10**18
-    assert 0 < beacon.earned < 5_000 * 10**18 * 4 // 1_200
-
-
-def test_beacon__deposit__waits_before_it_earns(beacon):
-    assert beacon.validators == []
-    beacon.live(1)
-    assert [balance // 10**18 for balance in beacon.validators] == [2_048, 2_048, 904]
-
-
-def test_beacon__exits__no_more_than_the_chain_lets_go_in_a_day(beacon):
-    beacon.exit(2_000 * 10**18, 1)
-    paid = []
-    for day in range(1, 7):
-        beacon.live(day)
-        paid.append(beacon.withdrawn // 10**18)
-    assert paid == [0, 0, 900, 1_800, 2_000, 2_000]
-    assert beacon.leaving() == 0
