@@ -190,6 +190,7 @@ class BeaconChain(Beacon):
 
     def run(self, slot: int) -> list[Withdrawal]:
         """Go to a slot with blocks all the way; return what they paid out. Epochs without events cost nothing."""
+        self.step(min(self.slot + 1, slot))  # the next block comes after the epoch that ends before it
         paid = list(self._drain())
         goal = slot // self.slots_per_epoch
         while self.epoch < goal:
