@@ -214,10 +214,13 @@ class BeaconChain(Beacon):
         """First epoch, this or a later one, in which or at whose end something may happen."""
         epoch, half = self.epoch, self.slashings_vector // 2
         events = [max(epoch, partial.withdrawable_epoch) for partial in self.pending_partials]
+        # Deposits to validators that leave wait; once all that wait are finalized, their order stays.
+        many = len(self.pending_deposits) > MAX_PENDING_DEPOSITS_PER_EPOCH
         for deposit in self.pending_deposits:
             index = self.find(deposit.key)
             v = None if index is None else self.validators[index]
             waits = v is not None and v.exit_epoch != FAR_FUTURE and v.withdrawable_epoch > epoch
+            waits = waits and deposit.slot <= self.finalized_epoch * self.slots_per_epoch and not many
             events.append(v.withdrawable_epoch if v is not None and waits else epoch)
         for source, _ in self.pending_consolidations[:1]:
             v = self.validators[source]
