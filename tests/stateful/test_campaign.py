@@ -10,15 +10,19 @@ from floe import build
 from floe.model.basics import ceil_div
 from floe.model.pool import Pool
 from floe.model.queue import Queue
+from floe.model.registry import Registry, State
 from tests.stateful import campaign
+from tests.stateful.actions import perform
 from tests.stateful.campaign import REGRESSIONS, Difference, Tally
 from tests.stateful.scenes import worlds
-from tests.stateful.world import CONTRACTS, MOCKS, POOL, STAKERS, Mismatch, World
+from tests.stateful.validator_choices import ValidatorGuard, demand_the_same
+from tests.stateful.validators import ValidatorWorld
+from tests.stateful.world import CONTRACTS, MOCKS, ORACLE, OUTSIDER, POOL, REGISTRY_CONTRACT, STAKERS, Mismatch, World
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, World]:
-    return worlds(build.load_many([*CONTRACTS, *MOCKS]))
+    return worlds(build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT]))
 
 
 @pytest.mark.slow
@@ -75,6 +79,40 @@ def test_run__model_changes_although_it_reverts__is_found(monkeypatch: pytest.Mo
     found = campaign.run({}, 20_000, "careless")
     assert found is not None
     assert "although it reverted" in found.what
+
+
+def test_sequence__registry_of_the_model_forgets_a_slashing__is_found_and_shrunk(
+    monkeypatch: pytest.MonkeyPatch, made: dict[str, World]
+):
+    monkeypatch.setattr(Registry, "_raise_pending_loss", lambda *_: None)
+    monkeypatch.setattr(campaign, "VALIDATOR_SHARE", 1)
+    found = next(filter(None, (campaign.run_sequence(made, f"forgets/{n}", Tally()) for n in range(200))))
+    shrunk = campaign.shrink(made[found.scene], found)
+    assert len(shrunk.actions) <= 6
+    assert {"slash", "prove"} <= {name for name, *_ in shrunk.actions}
+
+
+def test_guard__validator_comes_back_from_the_dead__is_found(made: dict[str, World]):
+    world = made["staked"]
+    assert isinstance(world, ValidatorWorld)
+    world.reset()
+    guard = ValidatorGuard(world)
+    key, validator = next((k, v) for k, v in world.registry.validators.items() if v.state == State.ACTIVE)
+    world.registry.validators[key] = validator._replace(state=State.PROVEN)
+    with pytest.raises(Mismatch, match="INV-14"):
+        guard.step(["record_exits", OUTSIDER])
+    with pytest.raises(Mismatch, match="differs"):
+        world.check_all()
+
+
+def test_honest_report__ether_that_the_beacon_chain_does_not_have__is_found(made: dict[str, World]):
+    world = made["staked"]
+    assert isinstance(world, ValidatorWorld)
+    world.reset()
+    assert perform(world, ["honest_report", ORACLE, 0, 0]) is None
+    world.beacon.validators[world.counted()[0]].balance -= 1
+    with pytest.raises(Mismatch, match="INV-02: the books are not what the beacon chain says"):
+        demand_the_same(world)
 
 
 def test_check__storage_written_behind_the_model__is_found(made: dict[str, World]):

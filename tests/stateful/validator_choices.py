@@ -515,6 +515,11 @@ def finish(w: ValidatorWorld, guard: Guard, seed: str) -> None:
             w.travel(max(missing * BPS * YEAR // speed + SECONDS_PER_SLOT, 0) if missing > 0 else 0)
             perform(w, ["honest_report", ORACLE, 0, 0])
     if ("oracle", ORACLE) in w.pool.roles.members:
-        there = w.on_beacon() + w.credited
-        demand(w.pool.outside + w.pool.withdrawn == there, "INV-02: the books are not what the beacon chain says")
+        demand_the_same(w)
     finish_books(w, guard, seed)
+
+
+def demand_the_same(w: ValidatorWorld) -> None:
+    """Demand that what is outside is on the beacon chain, or lies in the vault and is not swept yet."""
+    there = w.on_beacon() + w.credited - w.pool.withdrawn
+    demand(w.pool.outside == there, "INV-02: the books are not what the beacon chain says")
