@@ -89,7 +89,7 @@ def test_bad_099_foreign_tokens__in_every_contract__are_never_called():
 
 
 def test_bad_109_loops__in_every_contract__are_bounded_by_a_constant():
-    """Over batches that the caller sends, a table of forks, or a search that halves; never over holders or operators."""
+    """Over the caller's batches, the forks, or a search that halves; never over holders, tickets or operators."""
     loops: dict[str, list[str]] = {}
     for path in sorted((build.ROOT / "contracts").rglob("*.vy")):
         if "mocks" not in path.parts:
