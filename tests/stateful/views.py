@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from floe.model.basics import ZERO, Address, Revert
+from floe.model.basics import DAY, UNLIMITED, ZERO, Address, Revert
+from floe.model.registry import Operator, Validator
 from tests.stateful.choices import Choices
+from tests.stateful.validators import VALIDATOR_REGISTRY, ValidatorWorld
 from tests.stateful.world import (
     ADDRESS_WORD,
     GAS,
@@ -16,6 +18,7 @@ from tests.stateful.world import (
     QUEUE,
     ROLE_IDS,
     TOKEN,
+    WITHDRAWAL_VAULT,
     Mismatch,
     World,
     encode_answer,
@@ -143,14 +146,56 @@ def _of_ticket(c: Choices, w: World) -> list[Question]:
     ]
 
 
+def _of_registry(c: Choices, w: World) -> list[Question]:
+    """Ask the registry and the withdrawal vault."""
+    assert isinstance(w, ValidatorWorld)
+    registry, vault = w.registry, w.pool.withdrawal_vault
+    number = c.pick([*registry.operators, 0, len(registry.operators) + 1])
+    key = c.pick([*registry.validators, bytes(32)])
+    day = c.pick([*registry.eligible_on, w.chain.now // DAY, UNLIMITED])
+    kind = c.pick((0, 1, 2, 3))
+    word, day_word, kind_word = (n.to_bytes(32, "big") for n in (number, day, kind))
+    v, o = registry.validators.get(key, Validator()), registry.operators.get(number, NOBODY)
+
+    def operator() -> tuple[int, ...]:
+        return _number(o.manager), o.weight, o.limit, o.open, _number(o.reward_address), o.bond, o.stake
+
+    me = VALIDATOR_REGISTRY
+    return [
+        (me, "validator(bytes32)", key, lambda: tuple(map(int, v))),
+        (me, "operator(uint256)", word, operator),
+        (me, "quota(uint256)", word, lambda: registry.quota(number)),
+        (me, "overdue(uint256)", day_word, lambda: registry.overdue(day)),
+        (me, "eligible_on(uint256)", day_word, lambda: registry.eligible_on.get(day, 0)),
+        (me, "missing()", b"", registry.missing),
+        (me, "staked()", b"", lambda: registry.staked),
+        (me, "under_way()", b"", lambda: registry.under_way),
+        (me, "total_weight()", b"", lambda: registry.total_weight),
+        (me, "operator_count()", b"", lambda: len(registry.operators)),
+        (me, "parameters()", b"", lambda: tuple(registry.parameters)),
+        (me, "credentials()", b"", lambda: int.from_bytes(registry.credentials, "big")),
+        (WITHDRAWAL_VAULT, "fee(uint256)", kind_word, lambda: vault.fee(kind)),
+        (
+            WITHDRAWAL_VAULT,
+            "system_contract(uint256)",
+            kind_word,
+            lambda: _number(vault.system_contracts.get(kind, ZERO)),
+        ),
+    ]
+
+
+NOBODY = Operator(ZERO, 0, 0, 0, ZERO, 0, 0)
 KINDS = (_of_account, _of_pair, _of_amount, _of_pool, _of_ticket)
 
 
 def ask(c: Choices) -> str:
     """Ask one view at random and compare; returns its name. Raises Mismatch."""
     w = c.w
-    contract, signature, arguments, answer = c.pick(c.pick(KINDS)(c, w))
-    selectors = {POOL: w.pool_selectors, QUEUE: w.queue_selectors, TOKEN: w.token_selectors}[contract]
+    kinds = (*KINDS, _of_registry, _of_registry) if isinstance(w, ValidatorWorld) else KINDS
+    contract, signature, arguments, answer = c.pick(c.pick(kinds)(c, w))
+    selectors = {POOL: w.pool_selectors, QUEUE: w.queue_selectors, TOKEN: w.token_selectors}
+    if isinstance(w, ValidatorWorld):
+        selectors |= {VALIDATOR_REGISTRY: w.registry_selectors, WITHDRAWAL_VAULT: w.vault_selectors}
     expected: bytes | None = None
     reason: str | None = None
     try:
@@ -160,7 +205,7 @@ def ask(c: Choices) -> str:
     got: bytes | None = None
     got_reason: str | None = None
     try:
-        got = w.evm.message_call(OUTSIDER, contract, selectors[signature] + arguments, 0, GAS, None, True)
+        got = w.evm.message_call(OUTSIDER, contract, selectors[contract][signature] + arguments, 0, GAS, None, True)
     except RuntimeError as error:
         got_reason = reason_of(error)
     w.evm.reset_transient_storage()

@@ -298,7 +298,8 @@ class World:
         self.pool_selectors = selectors["FloePool"]
         self.queue_selectors = selectors["WithdrawalQueue"]
         self.token_selectors = selectors["RebasingToken"]
-        self.sweep_selector = selectors["WithdrawalVault"]["sweep(uint256)"]
+        self.vault_selectors = selectors["WithdrawalVault"]
+        self.sweep_selector = self.vault_selectors["sweep(uint256)"]
         self.execute_selector = selectors["Reenterer"]["execute(address,bytes,uint256)"]
         self.order_selector = selectors["Reenterer"]["order(uint256,address,bytes,uint256)"]
 
