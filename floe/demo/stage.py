@@ -14,14 +14,14 @@ from typing import Any
 from ape.exceptions import ContractLogicError
 
 from floe.beacon.client import BeaconClient
-from floe.demo.staking import DAY, ETHER, STATES, Staking
+from floe.demo.staking import DAY, ETHER, GWEI, STATES, Staking
 from floe.devnet import Devnet
 from floe.model import Report
 from floe.oracle.observer import Observer
 from floe.report.pictures import Sample
 from floe.report.tables import eth
 
-TIP = 4 * ETHER // 5
+TIP = 3 * ETHER // 2
 """Wei that somebody in a hurry pays to a proposer, more or less."""
 TRANSFER_GAS = 21_000
 
@@ -75,7 +75,7 @@ class Stage(Staking):
     def send_plain(self, staker: int, amount: str) -> str:
         """Send ETH to the pool, and nothing else."""
         account = self.stakers[staker - 1]
-        self.note(account, account.transfer(self.pool, wei(amount)), wei(amount))
+        self.note(account, account.transfer(self.pool, wei(amount), max_priority_fee=GWEI), wei(amount))
         return f"sends {amount} ETH to the pool: that stakes it"
 
     def mint(self, staker: int, shares: str) -> str:
@@ -191,7 +191,7 @@ class Stage(Staking):
 
     def give(self, amount: str) -> str:
         """Send a gift to the withdrawal vault: holders get it slowly, and no report is disturbed."""
-        self.note(self.donor, self.donor.transfer(self.vaults[0], wei(amount)), wei(amount))
+        self.note(self.donor, self.donor.transfer(self.vaults[0], wei(amount), max_priority_fee=GWEI), wei(amount))
         self.gifts += wei(amount)
         return f"somebody sends {amount} ETH to the withdrawal vault"
 

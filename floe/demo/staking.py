@@ -99,7 +99,8 @@ class Staking:
 
     def send(self, account: Any, method: Any, *arguments: Any, value: int = 0) -> Any:
         """Send one transaction, and note what it cost. Returns the receipt."""
-        return self.note(account, method(*arguments, sender=account, value=value), value)
+        # Ape would ask the node for a usual tip, and that is what somebody in a hurry has paid before.
+        return self.note(account, method(*arguments, sender=account, value=value, max_priority_fee=GWEI), value)
 
     def note(self, account: Any, receipt: Any, value: int) -> Any:
         """Note what a transaction cost its sender, and the `value` (wei) it took along. Returns the receipt."""

@@ -102,7 +102,6 @@ class Played:
     before: dict[str, int]
     """Wei of each account, and of the deposit contract, before the first day."""
     first_block: int
-    seed: int
 
 
 @contextmanager
@@ -139,7 +138,7 @@ def play(say: Callable[[int, str], None], days: int = DAYS) -> Iterator[Played]:
                     say(day, f"{stage.name(staker)} {getattr(stage, verb)(staker, *arguments)}")
             for line in [*stage.afternoon(), *stage.evening()]:
                 say(day, line)
-        yield Played(stage, before, record.first_block, config.seed)
+        yield Played(stage, before, record.first_block)
         client.close()
 
 
