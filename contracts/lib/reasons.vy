@@ -87,11 +87,10 @@ REQUEST_REFUSED: constant(String[32]) = "request: refused"
 
 # ---- proofs -------------------------------------------------------------------------------------
 PROOF_LENGTH: constant(String[32]) = "proof: wrong length"
-PROOF_ORDER: constant(String[32]) = "proof: not in order"
 PROOF_INDEX: constant(String[32]) = "proof: index too high"
 PROOF_SUBTREE: constant(String[32]) = "proof: not in one subtree"
 PROOF_ROOT: constant(String[32]) = "proof: wrong root"
-PROOF_OLD: constant(String[32]) = "proof: too old"
+PROOF_OLD: constant(String[32]) = "validator: proof too old"
 NO_BLOCK_ROOT: constant(String[32]) = "block root: not known"
 NO_FORK: constant(String[32]) = "fork: none for this slot"
 FORKS_FULL: constant(String[32]) = "fork: too many"
@@ -120,6 +119,7 @@ PULL_AMOUNT: constant(String[32]) = "withdrawal: too much"
 NOT_OVERDUE: constant(String[32]) = "exits: not overdue"
 EXITS_RECORDED: constant(String[32]) = "exits: recorded already"
 NOT_ABOVE_QUOTA: constant(String[32]) = "operator: not above its quota"
+OTHER_OPERATOR: constant(String[32]) = "consolidation: other operator"
 SAME_VALIDATOR: constant(String[32]) = "consolidation: same validator"
 
 

@@ -43,14 +43,12 @@ def _root(
 ) -> bytes32:
     """
     @notice The root of the tree in which `leaves[k]` stands at the generalized index `first + indices[k]`, all on one
-            level, in rising order. `branch` holds what cannot be computed: level by level from the leaves up, and from
-            left to right; once the nodes have met, one sibling for each level.
-    @dev No node of the branch may be missing or left over. `leaves` and `indices` are of one length.
-         Reverts: "proof: wrong length", "proof: not in order".
+            level, in rising order: others never meet. `branch` holds what cannot be computed: level by level from the
+            leaves up, and from left to right; once the nodes have met, one sibling for each level.
+    @dev No node of the branch may be missing or left over. `leaves` and `indices` are of one length, at least 1.
+         Reverts: "proof: wrong length".
     """
     count: uint256 = len(leaves)
-    if count == 0:
-        reasons._refuse(reasons.PROOF_LENGTH)
     siblings: uint256 = len(branch)
     used: uint256 = 0
     node: bytes32 = leaves[0]
@@ -60,8 +58,6 @@ def _root(
         places: DynArray[uint256, MAX_NODES] = indices
         places[0] = place
         for k: uint256 in range(1, count, bound=MAX_NODES):
-            if indices[k] <= indices[k - 1]:
-                reasons._refuse(reasons.PROOF_ORDER)
             places[k] = first + indices[k]
         for level: uint256 in range(MAX_DEPTH):
             if count == 1:
@@ -98,6 +94,26 @@ def _root(
             node = sha256(abi_encode(node, branch[k]))
         else:
             node = sha256(abi_encode(branch[k], node))
+        place >>= 1
+    if place != 1:
+        reasons._refuse(reasons.PROOF_LENGTH)
+    return node
+
+
+@internal
+@pure
+def _climb(leaf: bytes32, gindex: uint256, branch: DynArray[bytes32, MAX_BRANCH]) -> bytes32:
+    """
+    @notice The root of the tree in which `leaf` stands at a generalized index and `branch` holds its siblings, the
+            lowest first. None may be missing or left over. Reverts: "proof: wrong length".
+    """
+    node: bytes32 = leaf
+    place: uint256 = gindex
+    for sibling: bytes32 in branch:
+        if place & 1 == 0:
+            node = sha256(abi_encode(node, sibling))
+        else:
+            node = sha256(abi_encode(sibling, node))
         place >>= 1
     if place != 1:
         reasons._refuse(reasons.PROOF_LENGTH)

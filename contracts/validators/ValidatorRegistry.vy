@@ -75,7 +75,7 @@ PUBKEY: constant(uint256) = 48
 SIGNATURE: constant(uint256) = 96
 PREDEPOSIT: constant(uint256) = 10**9  # Gwei
 MIN_TOP_UP: constant(uint256) = 10**9  # Gwei; the deposit contract takes no less
-# A proof for a top-up is at most so old: 51 minutes on mainnet.
+# What a top-up relies on was true so many slots ago: 51 minutes on mainnet.
 FRESH_SLOTS: constant(uint256) = 256
 
 
@@ -160,7 +160,7 @@ def prove(proof: IValidatorRegistry.Proof):
     @notice Bring validators up to date with a beacon state: whose withdrawal credentials they have, whether they were
             slashed, are leaving, or have ignored a request, and how much they hold. Anyone may call. A slashing raises
             the pool's pending loss at once.
-    @dev Reverts: "block root: not known", "proof: wrong root", "proof: wrong length", "proof: not in order",
+    @dev Reverts: "block root: not known", "proof: wrong root", "proof: wrong length",
          "proof: index too high", "proof: not in one subtree", "fork: none for this slot",
          "validator: not in this state".
     """
@@ -170,70 +170,89 @@ def prove(proof: IValidatorRegistry.Proof):
     for witness: IValidatorRegistry.Witness in proof.witnesses:
         leaves.append(beacon_chain._leaf(witness))
         indices.append(witness.index)
-    first: uint256 = beacon_chain._validators_gindex(proof.header, indices)
+    if len(indices) == 0:
+        reasons._refuse(reasons.PROOF_LENGTH)
+    first: uint256 = beacon_chain._validators_gindex(proof.header, indices[0], indices[len(indices) - 1])
     beacon_chain._check_state(proof.header, ssz._root(leaves, first, indices, proof.branch))
     for witness: IValidatorRegistry.Witness in proof.witnesses:
         validator_book._update(witness, at)
 
 
 @external
-def top_up(proof: IValidatorRegistry.Proof, pubkeys: Bytes[PUBKEY * MAX_KEYS], amounts: DynArray[uint256, MAX_KEYS]):
+def prove_one(
+    timestamp: uint256,
+    header: IValidatorRegistry.Header,
+    witness: IValidatorRegistry.Witness,
+    branch: DynArray[bytes32, ssz.MAX_BRANCH],
+):
     """
-    @notice Stake the pool's ETH with validators that are proven to be ours, neither leaving nor slashed, within the
-            quota of their operators and `stakeable()`. Anyone may call, with a proof at most 256 slots old. The first
-            top-up of a validator also puts its predeposit back into the operator's bond.
-    @param amounts Gwei for each witness.
-    @dev Reverts: as `prove`, and "proof: too old", "keys: wrong length", "validator: another key",
-         "validator: not in this state", "top-up: below 1 ETH", "stake: not 32 to 2048 ETH", "operator: over its quota",
-         "stake: over the limit", "deposit contract: no code".
+    @notice As `prove`, for one validator: cheaper, because no memory is laid out for a hundred.
+    """
+    self._prove_one(timestamp, header, witness, branch)
+
+
+@internal
+def _prove_one(
+    timestamp: uint256,
+    header: IValidatorRegistry.Header,
+    witness: IValidatorRegistry.Witness,
+    branch: DynArray[bytes32, ssz.MAX_BRANCH],
+):
+    at: uint256 = beacon_chain._check_header(timestamp, header)
+    first: uint256 = beacon_chain._validators_gindex(header, witness.index, witness.index)
+    node: bytes32 = ssz._climb(beacon_chain._leaf(witness), first + witness.index, branch)
+    beacon_chain._check_state(header, node)
+    validator_book._update(witness, at)
+
+
+@external
+def top_up(pubkeys: Bytes[PUBKEY * MAX_KEYS], amounts: DynArray[uint256, MAX_KEYS]):
+    """
+    @notice Stake the pool's ETH with validators that are ours, neither leaving nor slashed, as was proven of a state
+            that is at most 256 slots old; within the quota of their operators and `stakeable()`. Anyone may call. The
+            first top-up of a validator also puts its predeposit back into the operator's bond.
+    @param pubkeys BLS public keys of 48 bytes, one after the other.
+    @param amounts Gwei for each.
+    @dev Reverts: "keys: wrong length", "validator: proof too old", "validator: not in this state",
+         "top-up: below 1 ETH", "stake: not 32 to 2048 ETH", "operator: over its quota", "stake: over the limit",
+         "deposit contract: no code".
     """
     beacon_chain._check_deposit_contract()
-    at: uint256 = beacon_chain._check_header(proof.timestamp, proof.header)
-    leaves: DynArray[bytes32, ssz.MAX_NODES] = []
-    indices: DynArray[uint256, ssz.MAX_NODES] = []
-    for witness: IValidatorRegistry.Witness in proof.witnesses:
-        leaves.append(beacon_chain._leaf(witness))
-        indices.append(witness.index)
-    first: uint256 = beacon_chain._validators_gindex(proof.header, indices)
-    beacon_chain._check_state(proof.header, ssz._root(leaves, first, indices, proof.branch))
-    if at + FRESH_SLOTS * beacon_chain.SECONDS_PER_SLOT < block.timestamp:
-        reasons._refuse(reasons.PROOF_OLD)
     count: uint256 = len(amounts)
-    if len(proof.witnesses) != count or len(pubkeys) != count * PUBKEY:
+    if len(pubkeys) != count * PUBKEY:
         reasons._refuse(reasons.KEYS_LENGTH)
-
     assets: uint256 = staticcall operators.POOL.totalAssets() // operators.WEI_IN_GWEI
     taken: uint256 = 0
     for k: uint256 in range(count, bound=MAX_KEYS):
-        taken += self._book_top_up(proof.witnesses[k], at, amounts[k], assets)
+        taken += self._book_top_up(beacon_chain._key(slice(pubkeys, k * PUBKEY, PUBKEY)), amounts[k], assets)
     extcall operators.POOL.send_to_validators(taken * operators.WEI_IN_GWEI)
     # The signature of a deposit to a known validator is not looked at (consensus-specs, apply_pending_deposit).
     signature: Bytes[SIGNATURE] = concat(empty(bytes32), empty(bytes32), empty(bytes32))
     for k: uint256 in range(count, bound=MAX_KEYS):
         pubkey: Bytes[PUBKEY] = slice(pubkeys, k * PUBKEY, PUBKEY)
-        key: bytes32 = beacon_chain._key(pubkey)
-        if key != proof.witnesses[k].chunks[0]:
-            reasons._refuse(reasons.WRONG_KEY)
-        beacon_chain._deposit(pubkey, key, amounts[k], signature, beacon_chain.SIGNATURE_ZERO_ROOT)
+        beacon_chain._deposit(
+            pubkey, beacon_chain._key(pubkey), amounts[k], signature, beacon_chain.SIGNATURE_ZERO_ROOT
+        )
 
 
 @internal
-def _book_top_up(witness: IValidatorRegistry.Witness, at: uint256, amount: uint256, assets: uint256) -> uint256:
+def _book_top_up(key: bytes32, amount: uint256, assets: uint256) -> uint256:
     """
     @notice Book a top-up of `amount` while the pool has `assets` (Gwei).
     @return Gwei that the pool has to pay: the amount, and for the first top-up the predeposit.
     """
-    key: bytes32 = witness.chunks[0]
-    was: IValidatorRegistry.Validator = validator_book._update(witness, at)
+    was: IValidatorRegistry.Validator = validator_book._load(key)
     v: IValidatorRegistry.Validator = was
     bought: uint256 = 0
     if v.state == IValidatorRegistry.State.PROVEN:
         bought = PREDEPOSIT
         v.state = IValidatorRegistry.State.ACTIVE
-        v.stake = max(ssz._from_chunk(witness.chunks[2]), PREDEPOSIT)
+        v.stake = PREDEPOSIT
         operators._change_bond(v.operator, convert(bought, int256))
     else:
-        pull_back._check_at_rest(v)
+        pull_back._check_at_rest(v, 0)
+    if v.proven_at + FRESH_SLOTS * beacon_chain.SECONDS_PER_SLOT < block.timestamp:
+        reasons._refuse(reasons.PROOF_OLD)
     if amount < MIN_TOP_UP:
         reasons._refuse(reasons.TOP_UP_SMALL)
     v.stake += amount
@@ -282,29 +301,28 @@ def consolidate(sources: Bytes[PUBKEY * 64], targets: Bytes[PUBKEY * 64]) -> uin
 
 @external
 def prove_withdrawn(
-    proof: IValidatorRegistry.Proof, balance: bytes32, balance_branch: DynArray[bytes32, ssz.MAX_BRANCH]
+    timestamp: uint256,
+    header: IValidatorRegistry.Header,
+    witness: IValidatorRegistry.Witness,
+    branch: DynArray[bytes32, ssz.MAX_BRANCH],
+    balance: bytes32,
+    balance_branch: DynArray[bytes32, ssz.MAX_BRANCH],
 ):
     """
     @notice Close a validator that may withdraw and has nothing left. Anyone may call.
-    @param proof With one witness.
     @param balance The chunk of four balances that holds the validator's.
     @param balance_branch From that chunk up to the state root.
     @dev Reverts: as `prove`, and "validator: not withdrawn".
     """
-    if len(proof.witnesses) != 1:
-        reasons._refuse(reasons.PROOF_LENGTH)
-    at: uint256 = beacon_chain._check_header(proof.timestamp, proof.header)
-    witness: IValidatorRegistry.Witness = proof.witnesses[0]
-    leaf: bytes32 = beacon_chain._leaf(witness)
-    first: uint256 = beacon_chain._validators_gindex(proof.header, [witness.index])
-    beacon_chain._check_state(proof.header, ssz._root([leaf], first, [witness.index], proof.branch))
-    first = beacon_chain._balances_gindex(proof.header, witness.index // 4)
-    beacon_chain._check_state(proof.header, ssz._root([balance], first, [witness.index // 4], balance_branch))
+    self._prove_one(timestamp, header, witness, branch)
+    chunk: uint256 = witness.index // 4
+    first: uint256 = beacon_chain._balances_gindex(header, chunk)
+    beacon_chain._check_state(header, ssz._climb(balance, first + chunk, balance_branch))
     key: bytes32 = witness.chunks[0]
-    was: IValidatorRegistry.Validator = validator_book._update(witness, at)
+    was: IValidatorRegistry.Validator = validator_book._load(key)
     if was.state == IValidatorRegistry.State.COMPROMISED:
         reasons._refuse(reasons.VALIDATOR_STATE)
-    epoch: uint256 = convert(proof.header.slot, uint256) // beacon_chain.SLOTS_PER_EPOCH
+    epoch: uint256 = convert(header.slot, uint256) // beacon_chain.SLOTS_PER_EPOCH
     may: bool = ssz._from_chunk(witness.chunks[7]) <= epoch
     if not may or ssz._from_chunk(balance, witness.index % 4) > 0:
         reasons._refuse(reasons.NOT_WITHDRAWN)

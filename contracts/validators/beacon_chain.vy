@@ -72,7 +72,7 @@ def _add_fork(fork: IValidatorRegistry.Fork):
         reasons._refuse(reasons.FORKS_FULL)
     if (
         fork.first_slot > U64
-        or fork.validators_gindex == 0
+        or min(fork.validators_gindex, fork.balances_gindex) == 0
         or max(fork.validators_gindex, fork.balances_gindex) > words.U96
     ):
         reasons._refuse(reasons.PARAMETER)
@@ -139,16 +139,12 @@ def _leaf(witness: IValidatorRegistry.Witness) -> bytes32:
 
 @internal
 @view
-def _validators_gindex(header: IValidatorRegistry.Header, indices: DynArray[uint256, ssz.MAX_NODES]) -> uint256:
+def _validators_gindex(header: IValidatorRegistry.Header, low: uint256, high: uint256) -> uint256:
     """
-    @notice The generalized index, in the state of the header, to which `indices` (in rising order) are to be added.
-    @dev Reverts: "fork: none for this slot", "proof: wrong length", "proof: not in one subtree".
+    @notice The generalized index, in the state of the header, to which the indices `low` to `high` of validators are to
+            be added. Reverts: "fork: none for this slot", "proof: not in one subtree".
     """
-    count: uint256 = len(indices)
-    if count == 0:
-        reasons._refuse(reasons.PROOF_LENGTH)
-    gindex: uint256 = (self._fork(convert(header.slot, uint256)) >> 64) & words.U96
-    return self._first(gindex, indices[0], indices[count - 1])
+    return self._first((self._fork(convert(header.slot, uint256)) >> 64) & words.U96, low, high)
 
 
 @internal
@@ -239,6 +235,15 @@ def _time_of(slot: uint256) -> uint256:
     @notice The second at which `slot` begins.
     """
     return GENESIS_TIME + slot * SECONDS_PER_SLOT
+
+
+@internal
+@view
+def _epoch_at(time: uint256) -> uint256:
+    """
+    @notice The epoch that the slot beginning at `time` belongs to.
+    """
+    return (time - GENESIS_TIME) // SECONDS_PER_SLOT // SLOTS_PER_EPOCH
 
 
 @internal

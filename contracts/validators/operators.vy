@@ -169,7 +169,7 @@ def _set(id: uint256, manager: address, weight: uint256, limit: uint256):
 
 @internal
 def _set_reward_address(id: uint256, reward_address: address):
-    if reward_address in [empty(address), self, POOL.address, staticcall POOL.queue()]:
+    if reward_address in [empty(address), self, POOL.address]:
         reasons._refuse(reasons.RECEIVER)
     purse: uint256 = self.purses[id]
     self.purses[id] = ((purse >> 160) << 160) | convert(reward_address, uint256)
@@ -223,6 +223,19 @@ def _close(id: uint256):
     @notice One validator less is open.
     """
     self.places[id] -= 1 << 224
+
+
+@internal
+def _suspend(id: uint256):
+    """
+    @notice Take an operator's weight: it gets no more stake until the council says otherwise.
+    """
+    place: uint256 = self.places[id]
+    weight: uint256 = (place >> 160) & U32
+    if weight > 0:
+        self.totals -= weight
+        self.places[id] = place ^ (weight << 160)
+        self._log(id)
 
 
 @internal

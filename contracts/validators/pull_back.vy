@@ -25,6 +25,8 @@ MAX_REQUESTS: constant(uint256) = 64
 PUBKEY: constant(uint256) = 48
 DAY: constant(uint256) = 86_400
 RATE_UNIT: constant(uint256) = 10**18
+# Less than this is not worth a request that closes the validator to others.
+MIN_PULL: constant(uint256) = 10**9  # Gwei
 MIN_STAKE: constant(uint256) = 32 * 10**9  # Gwei; MIN_ACTIVATION_BALANCE
 MAX_STAKE: constant(uint256) = 2_048 * 10**9  # Gwei; MAX_EFFECTIVE_BALANCE_ELECTRA
 
@@ -102,25 +104,26 @@ def _request_withdrawals(
         key: bytes32 = beacon_chain._key(pubkey)
         amount: uint256 = amounts[k]
         was: IValidatorRegistry.Validator = validator_book._load(key)
-        self._check_at_rest(was)
+        self._check_at_rest(was, 1)
         v: IValidatorRegistry.Validator = was
         # A validator below 32 ETH has nothing to spare.
         spare: uint256 = was.stake - min(MIN_STAKE, was.stake)
-        if amount == 0:
-            v.pulled = was.stake
-        else:
-            if amount > spare:
-                reasons._refuse(reasons.PULL_AMOUNT)
-            v.pulled = amount
         if not keeper:
             if operators._stake(v.operator) <= operators._part(v.operator, keep):
                 reasons._refuse(reasons.NOT_ABOVE_QUOTA)
-            # A whole validator goes only where its spare part would not do.
-            if amount > missing or (amount == 0 and missing <= spare):
+            # A whole validator goes only where its spare part would not do; of that as much as is missing.
+            if amount > 0:
+                amount = min(spare, missing)
+            elif missing <= spare:
                 reasons._refuse(reasons.PULL_AMOUNT)
-            missing -= min(v.pulled, missing)
-        if amount == 0:
+        if amount == 0 and amounts[k] == 0:
             v.state = IValidatorRegistry.State.EXITING
+            v.pulled = was.stake
+        else:
+            if amount < MIN_PULL or amount > spare:
+                reasons._refuse(reasons.PULL_AMOUNT)
+            v.pulled = amount
+        missing -= min(v.pulled, missing)
         v.pulled_at = block.timestamp
         validator_book._save(key, was, v)
         log IValidatorRegistry.WithdrawalRequested(key=key, amount=v.pulled, full=amount == 0)
@@ -143,51 +146,45 @@ def _consolidate(sources: Bytes[PUBKEY * MAX_REQUESTS], targets: Bytes[PUBKEY * 
         # The beacon chain would take it for a change of credentials.
         if source_key == target_key:
             reasons._refuse(reasons.SAME_VALIDATOR)
-        moved: uint256 = self._empty(source_key)
-        self._fill(target_key, moved)
+        self._move(source_key, target_key)
         log IValidatorRegistry.ConsolidationRequested(source=source_key, target=target_key)
         payloads.append(concat(source, target))
     return extcall VAULT.request(CONSOLIDATION, payloads, msg.sender, value=msg.value)
 
 
 @internal
-def _empty(key: bytes32) -> uint256:
+def _move(source_key: bytes32, target_key: bytes32):
     """
-    @notice Book a validator that is to move into another: it leaves, and nothing of it comes to the vault.
-    @return Its stake.
+    @notice Book that a validator is to move into another of the same operator. The source leaves, and nothing of it
+            comes to the vault.
     """
-    was: IValidatorRegistry.Validator = validator_book._load(key)
-    self._check_at_rest(was)
-    v: IValidatorRegistry.Validator = was
-    v.state = IValidatorRegistry.State.EXITING
-    v.stake = 0
-    v.pulled_at = block.timestamp
-    validator_book._save(key, was, v)
-    return was.stake
-
-
-@internal
-def _fill(key: bytes32, stake: uint256):
-    """
-    @notice Book `stake` that is to move into a validator.
-    """
-    was: IValidatorRegistry.Validator = validator_book._load(key)
-    self._check_at_rest(was)
-    v: IValidatorRegistry.Validator = was
-    v.stake += stake
-    if v.stake > MAX_STAKE:
+    source: IValidatorRegistry.Validator = validator_book._load(source_key)
+    target: IValidatorRegistry.Validator = validator_book._load(target_key)
+    self._check_at_rest(source, 1)
+    self._check_at_rest(target, 1)
+    if source.operator != target.operator:
+        reasons._refuse(reasons.OTHER_OPERATOR)
+    emptied: IValidatorRegistry.Validator = source
+    emptied.state = IValidatorRegistry.State.EXITING
+    emptied.stake = 0
+    emptied.pulled_at = block.timestamp
+    validator_book._save(source_key, source, emptied)
+    filled: IValidatorRegistry.Validator = target
+    filled.stake += source.stake
+    if filled.stake > MAX_STAKE:
         reasons._refuse(reasons.STAKE_BOUNDS)
-    v.topped_at = block.timestamp
-    validator_book._save(key, was, v)
+    filled.topped_at = block.timestamp
+    validator_book._save(target_key, target, filled)
 
 
 @internal
 @view
-def _check_at_rest(v: IValidatorRegistry.Validator):
+def _check_at_rest(v: IValidatorRegistry.Validator, seen: uint256):
     """
-    @notice Only an active validator can be pulled, and only when nothing is under way.
+    @notice Stake is moved only with an active validator for which nothing is under way. With `seen` of 1 it must have
+            been proven active on the beacon chain as well, which ignores other requests.
     """
-    if v.state != IValidatorRegistry.State.ACTIVE or v.pulled > 0:
+    if v.state != IValidatorRegistry.State.ACTIVE or v.pulled > 0 or v.pulled_at < seen:
         reasons._refuse(reasons.VALIDATOR_STATE)
 
 
