@@ -36,9 +36,9 @@ NO_HINT = "claim without hint"
 HINT_ACROSS = "claim with hint of what several fulfilments paid"
 NO_HINT_ACROSS = "claim without hint of what several fulfilments paid"
 FULFIL = "fulfil"
-PREDEPOSIT = "predeposit 50, each"
+PREDEPOSIT = "predeposit each of 50"
 PROVE = "prove one"
-TOP_UP = "top up 50, each"
+TOP_UP = "top up each of 50"
 
 CLAIMS = 100  # samples: enough that the median search has the same depth each time
 PART = (1.05, 1.5)  # least and most ETH of a fulfilment that does not empty the queue

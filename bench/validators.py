@@ -49,7 +49,8 @@ FEW_SAMPLES = 8
 STAKE = 200_000 * ETHER
 """Deposited before, so that there is enough for everybody's quota."""
 
-PROOF = "(uint256,(uint64,uint64,bytes32,bytes32,bytes32),(uint256,bytes32[8])[],bytes32[])"
+HEADER, WITNESS = "(uint64,uint64,bytes32,bytes32,bytes32)", "(uint256,bytes32[8])"
+PROOF = f"(uint256,{HEADER},{WITNESS}[],bytes32[])"
 PUBKEY, SIGNATURE = 48, 96
 
 DEPTH = 12  # levels of the part of the list that is known: room for 4,096 of us
@@ -122,8 +123,13 @@ class Validators:
             self.predeposit(active, operator)
         everybody = list(self.state.validators)
         for start in range(0, len(everybody), MANY):
-            self.prove(everybody[start : start + MANY])
-            self.top_up(everybody[start : start + MANY])
+            some = everybody[start : start + MANY]
+            self.prove(some)
+            self.top_up(some)
+            for one in some:
+                epoch = self.state.header.slot // self.protocol.config.beacon.sizes.slots_per_epoch
+                one.activation_eligibility_epoch, one.activation_epoch = epoch - 9, epoch - 3
+            self.prove(some)
 
     # --- what people do: each returns the gas of its transaction ---
 
@@ -146,20 +152,20 @@ class Validators:
 
     def prove(self, validators: Sequence[BeaconValidator]) -> int:
         """Prove validators as they are."""
-        return self.protocol.gas([self._proving(validators, self._publish())])[0]
+        proof = self.state.prove(validators, self._publish())
+        return self.protocol.gas([self.registry.transaction(self.protocol.outsider, f"prove({PROOF})", proof)])[0]
 
     def prove_each(self, validators: Sequence[BeaconValidator]) -> Samples:
         """Prove validators as they are, each by itself."""
         timestamp = self._publish()
-        return self.protocol.gas([self._proving([one], timestamp) for one in validators])
+        return self.protocol.gas([self._about_one("prove_one", one, timestamp) for one in validators])
 
     def top_up(self, validators: Sequence[BeaconValidator]) -> int:
-        """Top up validators with 31 to 39 ETH, which arrive at once."""
-        proof = self.state.prove(validators, self._publish())
-        amounts = [31 * GWEI + self.random.getrandbits(33) for _ in validators]
-        signature = f"top_up({PROOF},bytes,uint256[])"
+        """Top up proven validators with 35 to 43 ETH, which arrive at once."""
+        amounts = [35 * GWEI + self.random.getrandbits(33) for _ in validators]
+        signature = "top_up(bytes,uint256[])"
         gas = self.protocol.gas(
-            [self.registry.transaction(self.protocol.outsider, signature, proof, self._keys(validators), amounts)]
+            [self.registry.transaction(self.protocol.outsider, signature, self._keys(validators), amounts)]
         )
         for one, amount in zip(validators, amounts, strict=True):
             one.balance += amount
@@ -179,22 +185,15 @@ class Validators:
     def prove_withdrawn(self, validators: Sequence[BeaconValidator]) -> Samples:
         """Prove that validators have left and have nothing any more."""
         for one in validators:
-            epoch = self.state.header.slot // 32
+            epoch = self.state.header.slot // self.protocol.config.beacon.sizes.slots_per_epoch
             one.exit_epoch, one.withdrawable_epoch = epoch - 300, epoch - 44
             one.balance = one.effective_balance = 0
         timestamp = self._publish()
-        signature = f"prove_withdrawn({PROOF},bytes32,bytes32[])"
-        return self.protocol.gas(
-            [
-                self.registry.transaction(
-                    self.protocol.outsider,
-                    signature,
-                    self.state.prove([one], timestamp),
-                    *self.state.prove_balance(one),
-                )
-                for one in validators
-            ]
-        )
+        sent = []
+        for one in validators:
+            balance = (("bytes32", "bytes32[]"), self.state.prove_balance(one))
+            sent.append(self._about_one("prove_withdrawn", one, timestamp, *balance))
+        return self.protocol.gas(sent)
 
     # --- inside ---
 
@@ -234,9 +233,20 @@ class Validators:
             self.node.rpc("anvil_setStorageAt", BEACON_ROOTS, hex(slot), "0x" + word)
         return time
 
-    def _proving(self, validators: Sequence[BeaconValidator], timestamp: int) -> Transaction:
-        proof = self.state.prove(validators, timestamp)
-        return self.registry.transaction(self.protocol.outsider, f"prove({PROOF})", proof)
+    def _about_one(
+        self,
+        function: str,
+        validator: BeaconValidator,
+        timestamp: int,
+        types: Sequence[str] = (),
+        more: Sequence[object] = (),
+    ) -> Transaction:
+        """Call a function that takes the proof of one validator, and `more` behind it."""
+        _, header, witnesses, branch = self.state.prove([validator], timestamp)
+        signature = f"{function}({','.join(('uint256', HEADER, WITNESS, 'bytes32[]', *types))})"
+        return self.registry.transaction(
+            self.protocol.outsider, signature, timestamp, header, witnesses[0], branch, *more
+        )
 
     def _request(self, contract: str, signature: str, *arguments: object) -> int:
         """Send a request of the keeper; the block's end hands it to the beacon chain, as on a real chain."""
@@ -289,15 +299,16 @@ def top_up_each(p: Protocol) -> Samples:
 def request_withdrawal(p: Protocol) -> Samples:
     """Ask the beacon chain for a part of one validator."""
     ours = Validators(p)
-    gas = [ours.request_withdrawal(one, ours.random.getrandbits(28)) for one in ours.state.validators[: SAMPLES + 1]]
+    some = ours.state.validators[: SAMPLES + 1]
+    gas = [ours.request_withdrawal(one, GWEI + ours.random.getrandbits(30)) for one in some]
     return gas[1:]  # the very first writes new words into the queue
 
 
 def consolidate(p: Protocol) -> Samples:
-    """Ask the beacon chain to move one validator into another."""
+    """Ask the beacon chain to move one validator into another of the same operator."""
     ours = Validators(p)
-    couples = zip(ours.state.validators[: SAMPLES + 1], ours.state.validators[-SAMPLES - 1 :], strict=True)
-    return [ours.consolidate(source, target) for source, target in couples][1:]
+    some = ours.state.validators[: 2 * (SAMPLES + 1)]
+    return [ours.consolidate(source, target) for source, target in zip(some[::2], some[1::2], strict=True)][1:]
 
 
 def prove_withdrawn(p: Protocol) -> Samples:
