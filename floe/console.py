@@ -31,7 +31,7 @@ from web3 import Web3
 from floe.beacon import deposit
 from floe.beacon.client import BeaconClient
 from floe.beacon.deposit_command import keys_on_chain
-from floe.beacon.proofs import Provable, provable
+from floe.beacon.proofs import Proof, Provable, provable
 from floe.beacon.ssz import hash_pairs
 from floe.deploy import record as records
 from floe.deploy.execute import genesis, is_development, is_passing, network_name
@@ -264,7 +264,7 @@ class Helpers:
         account, snapshot = self._sender(sender), self._snapshot()
         proofs = snapshot.batches(_named(validators) or list(snapshot.find(self._keys_in(*OPEN)).values()))
         for proof in proofs:
-            self.registry.prove(proof, sender=account)
+            self._prove(proof, account)
         return sum(len(proof.witnesses) for proof in proofs)
 
     def top_up(self, amount: Any, *validators: int | str | bytes, sender: Any = None) -> str:
@@ -275,10 +275,17 @@ class Helpers:
         account, gwei, snapshot = self._sender(sender), _gwei(amount), self._snapshot()
         paid = 0
         for proof in snapshot.batches(_named(validators) or self._keys_in("PROVEN")):
+            self._prove(proof, account)
             pubkeys = b"".join(map(snapshot.pubkey, proof.indices))
-            receipt = self.registry.top_up(proof, pubkeys, [gwei] * len(proof.indices), sender=account)
+            receipt = self.registry.top_up(pubkeys, [gwei] * len(proof.indices), sender=account)
             paid += sum(event.amount + event.bought for event in receipt.events.filter(self.registry.ToppedUp))
         return self.fmt(paid * _GWEI)
+
+    def _prove(self, proof: Proof, account: Any) -> None:
+        if len(proof.witnesses) == 1:
+            self.registry.prove_one(*proof.alone, sender=account)
+        else:
+            self.registry.prove(proof, sender=account)
 
     def close(self, validator: int | str | bytes, sender: Any = None) -> None:
         """Show the registry that a validator has withdrawn everything."""

@@ -65,11 +65,29 @@ class Proof(NamedTuple):
         """Of the validators."""
         return [index for index, _ in self.witnesses]
 
+    @property
+    def alone(self) -> OneProof:
+        """The same for `prove_one`, which is cheaper. Raises ValueError unless it is about one validator."""
+        (witness,) = self.witnesses
+        return OneProof(self.timestamp, self.header, witness, self.branch)
+
+
+class OneProof(NamedTuple):
+    """Arguments of `prove_one`."""
+
+    timestamp: int
+    header: HeaderTuple
+    witness: tuple[int, list[bytes]]
+    branch: list[bytes]
+
 
 class WithdrawnProof(NamedTuple):
     """Arguments of `prove_withdrawn`."""
 
-    proof: Proof
+    timestamp: int
+    header: HeaderTuple
+    witness: tuple[int, list[bytes]]
+    branch: list[bytes]
     balance: bytes
     """The chunk of four balances that holds the validator's."""
     balance_branch: list[bytes]
@@ -139,7 +157,7 @@ class Provable:
     def prove_withdrawn(self, validator: int | bytes) -> WithdrawnProof:
         """Return the proof that a validator has nothing left, if it has; the registry decides. Raises ProofError."""
         proof = self.prove([validator])
-        return WithdrawnProof(proof, *self.state.prove_balance(proof.indices[0]))
+        return WithdrawnProof(*proof.alone, *self.state.prove_balance(proof.indices[0]))
 
     def _proof(self, witnesses: Sequence[Witness], branch: list[bytes]) -> Proof:
         message = self.header.message

@@ -57,7 +57,7 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         for validator in [*ours, stolen]:
             devnet.advance_until(partial(known, world, validator))
 
-        world.prove([*ours, stolen])
+        world.prove(*ours, stolen)
         assert [world.state_of(each)[0] for each in ours] == [PROVEN] * 5
         assert world.state_of(stolen)[0] == COMPROMISED
         assert (pool.totalAssets().call(), pool.outside().call()) == (assets, 0)  # it cost the pool nothing
@@ -89,7 +89,7 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         assert exit_ == entry
         devnet.slash([slashed.pubkey])
         devnet.advance(1)
-        world.prove([slashed])
+        world.prove(slashed)
         assert world.state_of(slashed)[0] == SLASHED
         assert pool.pending_loss().call() == -(-100 * GWEI * 500 // 10_000) * GWEI  # 5 % of its stake
         assert pool.exit_rate().call() < pool.entry_rate().call()
@@ -97,15 +97,18 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         assert 0 < fields["pending_loss"] < 100 * ETHER
         devnet.advance(epochs=4)
 
+        assert registry.operator(1).call()[1] == 0  # the operator gets no more stake until the council says so
+
         # Back: a whole validator, a part of one, and one that moves into another.
         world.call(STAKER, world.queue.functions.request(2_000 * ETHER, world.address(STAKER)))
         world.report()
+        world.prove(whole, part, moved, target)  # active, so the beacon chain will heed requests
         pubkeys = whole.pubkey + part.pubkey
         world.call(KEEPER, registry.request_withdrawals(pubkeys, [0, 600 * GWEI]), value=GWEI)
         world.call(KEEPER, registry.consolidate(moved.pubkey, target.pubkey), value=GWEI)
         assert registry.under_way().call() == 632 * GWEI
         devnet.advance(2)
-        world.prove([whole, moved])
+        world.prove(whole, moved)
         assert [world.state_of(each)[0] for each in (whole, moved)] == [EXITING, EXITING]
         assert world.state_of(target)[3] == 96 * GWEI
         before = pool.buffer().call()
@@ -118,7 +121,7 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         for validator in (whole, moved):
             close(world, validator)
         devnet.advance(epochs=1)  # effective balances follow balances at the end of an epoch
-        world.prove([part, target])
+        world.prove(part, target)
         assert world.state_of(target)[3] >= 95 * GWEI
         assert registry.under_way().call() == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from eth_abi.abi import encode
@@ -11,7 +10,7 @@ from web3.logs import DISCARD
 
 from floe.beacon import deposit, keys
 from floe.beacon.client import BeaconClient
-from floe.beacon.proofs import Proof, Provable, provable
+from floe.beacon.proofs import Provable, provable
 from floe.deploy import beacon as beacon_facts
 from floe.deploy.config import load
 from floe.deploy.plan import plan
@@ -126,20 +125,18 @@ class World:
         self.devnet.advance(1)
         return provable(self.client, self.web3)
 
-    def prove(self, validators: Sequence[Validator]) -> Proof:
+    def prove(self, *validators: Validator) -> None:
         """Prove validators as they are now; an outsider does it."""
         proof = self.provable().prove([each.pubkey for each in validators])
-        self.call(OUTSIDER, self.registry.functions.prove(plain(proof)))
-        return proof
+        if len(validators) == 1:
+            self.call(OUTSIDER, self.registry.functions.prove_one(*plain(proof.alone)))
+        else:
+            self.call(OUTSIDER, self.registry.functions.prove(plain(proof)))
 
     def top_up(self, amounts: dict[Validator, int]) -> None:
-        """Top up validators with Gwei each; an outsider does it."""
-        snapshot = self.provable()
-        order = {snapshot.indices([each.pubkey])[0]: each for each in amounts}
-        chosen = [order[index] for index in sorted(order)]
-        proof = snapshot.prove([each.pubkey for each in chosen])
-        pubkeys = b"".join(each.pubkey for each in chosen)
-        self.call(OUTSIDER, self.registry.functions.top_up(plain(proof), pubkeys, [amounts[each] for each in chosen]))
+        """Top up validators, proven just now, with Gwei each; an outsider does it."""
+        pubkeys = b"".join(each.pubkey for each in amounts)
+        self.call(OUTSIDER, self.registry.functions.top_up(pubkeys, list(amounts.values())))
 
     # --- reports ---
 

@@ -38,6 +38,12 @@ def proof_of(beacon: Beacon, index: int) -> Proof:
     return beacon.prove([index], system_sends(BEACON_ROOTS, beacon.header().root))
 
 
+def alone(proof: Proof) -> tuple[Any, ...]:
+    """Return the arguments of `prove_one`."""
+    (witness,) = proof.witnesses
+    return proof.timestamp, proof.header, witness, proof.branch
+
+
 def stake_32(contracts: dict[str, Any], actors: dict[str, Any]) -> tuple[Beacon, int]:
     """Let an operator predeposit a validator and everybody else do the rest; return the beacon chain and its index.
 
@@ -53,8 +59,10 @@ def stake_32(contracts: dict[str, Any], actors: dict[str, Any]) -> tuple[Beacon,
         beacon.add(bytes(32), bytes(32), 32 * GWEI)
     index = beacon.add(key_of(PUBKEY), credentials_of(contracts["WithdrawalVault"]), GWEI)
     registry.prove(proof_of(beacon, index), sender=outsider)
-    registry.top_up(proof_of(beacon, index), PUBKEY, [31 * GWEI], sender=outsider)
-    beacon.validators[index].balance = beacon.validators[index].effective_balance = 32 * GWEI
+    registry.top_up(PUBKEY, [31 * GWEI], sender=outsider)
+    validator = beacon.validators[index]
+    validator.balance = validator.effective_balance = 32 * GWEI
+    validator.activation_eligibility_epoch = validator.activation_epoch = beacon.epoch
     return beacon, index
 
 
@@ -68,7 +76,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     pool.deposit(80 * ETHER, staker, sender=staker, value=80 * ETHER)
     count = deposit_count()
     held = chain.get_balance(DEPOSIT_CONTRACT)
-    stake_32(contracts, actors)
+    beacon, index = stake_32(contracts, actors)
     assert deposit_count() == count + 2
     assert chain.get_balance(DEPOSIT_CONTRACT) == held + 32 * ETHER
     assert (pool.outside(), pool.buffer()) == (32 * ETHER, 48 * ETHER + pool.balanceOf(pool))
@@ -108,6 +116,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     assert state.assets == 80 * ETHER + pool.balanceOf(pool) + earned - paid - some
 
     # The validator is asked to leave, through the real contract of EIP-7002; what is not spent comes back.
+    registry.prove_one(*alone(proof_of(beacon, index)), sender=outsider)
     before, fee = keeper.balance, vault.fee(1)
     receipt = registry.request_withdrawals(PUBKEY, [0], sender=keeper, value=fee + ETHER)
     assert keeper.balance == before - fee - receipt.total_fees_paid
@@ -122,6 +131,7 @@ def test_prove_slashed__on_this_chain__lowers_the_exit_rate_at_once(actors, cont
     pool.deposit(80 * ETHER, staker, sender=staker, value=80 * ETHER)
     beacon, index = stake_32(contracts, actors)
     before = pool.exit_rate()
+    later(10 * beacon.seconds_per_slot)
     beacon.slot += 10
     beacon.slash(index)
     receipt = registry.prove(proof_of(beacon, index), sender=outsider)
