@@ -122,7 +122,7 @@ def staked(w: World) -> None:
     ours = [index for index in range(3, 15) if index % 4 != 2]
     _do(w, ["prove", OPERATOR, ours, 0, []])
     for index, amount in ((3, 500), (4, 63), (7, 200), (8, 31), (11, 100), (12, 31)):
-        _do(w, ["top_up", OPERATOR, [index], [amount * GWEI], 0, [], 0])
+        _do(w, ["top_up", OPERATOR, [index + 1], [amount * GWEI], 0])
     _do(w, ["make_block", 12, 0], ["make_block", 3 * DAY, 0], ["earn", 10**5], ["make_block", 12, 0])
     _do(w, ["honest_report", ORACLE, 0, 0])
 
@@ -132,7 +132,7 @@ def late(w: World) -> None:
     staked(w)
     _do(w, ["set_registry_parameters", ADMIN, 500, DAY], ["set_parameters", ADMIN, 0, 1_000, 0, 500, 0, 0, 3_600, DAY])
     for index, amount in ((3, 1_400), (7, 900), (11, 500)):
-        _do(w, ["top_up", OPERATOR, [index], [amount * GWEI], 0, [], 0])
+        _do(w, ["prove_one", OPERATOR, index, 0, []], ["top_up", OPERATOR, [index + 1], [amount * GWEI], 0])
     _do(w, ["request", FIRST, 2_900 * ETHER, FIRST], ["request", SECOND, 800 * ETHER, SECOND])
     assert isinstance(w, ValidatorWorld)
     while len(w.registry.forks) < MAX_FORKS - 1:  # room for one more

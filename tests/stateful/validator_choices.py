@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from floe.model.basics import BPS, DAY, ETHER, GWEI, YEAR, ZERO, Address
-from floe.model.beacon import BALANCES_GINDEX, FAR_FUTURE, VALIDATORS_GINDEX
+from floe.model.beacon import BALANCES_GINDEX, FAR_FUTURE, VALIDATORS_GINDEX, key_of
 from floe.model.registry import KEEPER_ROLE, OPERATORS_ROLE, Operator, State, Validator
 from tests.stateful.actions import Action, perform
 from tests.stateful.choices import Choices
@@ -27,6 +27,7 @@ from tests.stateful.validators import (
     WITHDRAWALS,
     Twist,
     ValidatorWorld,
+    pubkey_of,
 )
 from tests.stateful.world import (
     ADMIN,
@@ -157,22 +158,29 @@ class ValidatorChoices(Choices):
             actions.append(["prove", self.anybody(), indices, 1 + self.bits(3), []])
         return actions
 
-    def top_up(self) -> Action:
+    def prove_one(self) -> Action:
+        index = self.news() if self.chance(70) else self.index(*State)
+        return ["prove_one", self.anybody(), index, self.age(), self.twist()]
+
+    def top_up(self) -> list[Action]:
         w = self.w
-        count = self.pick((1, 1, 1, 2))
-        indices = [self.index(State.PROVEN, State.ACTIVE) for _ in range(count)]
-        limit = w.pool.stakeable() // GWEI // count
+        count = self.pick((1, 1, 1, 2)) if self.chance(98) else 0
+        numbers = [self.number(State.PROVEN, State.ACTIVE) for _ in range(count)]
+        limit = w.pool.stakeable() // GWEI // max(count, 1)
         amounts = []
-        for index in sorted({index % len(w.beacon.validators) for index in indices}):
-            known = w.registry.validators.get(w.beacon.validators[index].key, Validator())
+        for number in numbers:
+            known = w.registry.validators.get(key_of(pubkey_of(number)), Validator())
             operator = w.registry.operators.get(known.operator)
             quota = w.registry._part(known.operator, w.pool.entry_value() // GWEI) - operator.stake if operator else 0
             most = max(min(limit, 2_048 * ETHER_GWEI - known.stake, quota), 0)
             usual = self.pick((31 * ETHER_GWEI, 100 * ETHER_GWEI, most, most - ETHER_GWEI, most // 2))
             amounts.append(max(usual, 0) if self.chance(85) else min(self.amount(most), 2**64 - 1))
-        cut = 0 if self.chance(96) else self.pick((-1, 1, 48))
-        age = self.age() if self.chance(40) else 0
-        return ["top_up", self.anybody(), indices, amounts, age, self.twist(), cut]
+        cut = 0 if self.chance(96) or not count else self.pick((1, 48))
+        top_up: Action = ["top_up", self.anybody(), numbers, amounts, cut]
+        indices = [i for n in numbers if (i := w.beacon.find(key_of(pubkey_of(n)))) is not None]
+        if not indices or self.chance(20):
+            return [top_up]
+        return [["prove", self.anybody(), indices, 0 if self.chance(85) else self.age(), []], top_up]
 
     def prove_withdrawn(self) -> Action:
         done = [
@@ -181,7 +189,7 @@ class ValidatorChoices(Choices):
             if validator.withdrawable_epoch <= self.w.beacon.epoch and not validator.balance
         ]
         index = self.pick(done) if done and self.chance(80) else self.index(State.EXITING, State.SLASHED)
-        at = 0 if self.chance(93) else self.pick((-1, 1, 2, 4, 5))
+        at = 0 if self.chance(93) else self.pick((1, 2, 4, 5))
         return ["prove_withdrawn", self.anybody(), index, 0 if self.chance(85) else self.age(), self.twist(), at]
 
     def request_withdrawals(self) -> Action:
@@ -334,7 +342,7 @@ class ValidatorChoices(Choices):
                 self.pick(
                     (
                         ["prove", self.anybody(), [index], before, []],
-                        ["top_up", self.anybody(), [index], [ETHER_GWEI], before, [], 0],
+                        ["prove_one", self.anybody(), index, before, []],
                     )
                 )
             )
@@ -393,7 +401,8 @@ VALIDATOR_WEIGHTS: dict[Callable[[ValidatorChoices], Any], int] = {
     ValidatorChoices.fulfil: 30, ValidatorChoices.declare_stale: 4, ValidatorChoices.request: 40,
     ValidatorChoices.claim: 25, ValidatorChoices.pause: 3, ValidatorChoices.send_to_validators: 2,
     ValidatorChoices.raise_pending_loss: 2, ValidatorChoices.travel: 12, ValidatorChoices.force: 4,
-    ValidatorChoices.predeposit: 40, ValidatorChoices.front_run: 8, ValidatorChoices.prove: 80,
+    ValidatorChoices.predeposit: 40, ValidatorChoices.front_run: 8, ValidatorChoices.prove: 50,
+    ValidatorChoices.prove_one: 40,
     ValidatorChoices.top_up: 80, ValidatorChoices.prove_withdrawn: 30, ValidatorChoices.request_withdrawals: 60,
     ValidatorChoices.consolidate: 16, ValidatorChoices.record_exits: 14, ValidatorChoices.add_bond: 10,
     ValidatorChoices.withdraw_bond: 12, ValidatorChoices.set_reward_address: 6, ValidatorChoices.add_operator: 4,
@@ -463,8 +472,11 @@ class ValidatorGuard(Guard):
     ) -> None:
         """INV-18: operators change by the council and their managers only, and nobody else lowers a bond."""
         w, registry = self.w, self.w.registry
+        suspended = {v.operator for v in registry.validators.values() if v.state == State.SLASHED}
         for number, now in registry.operators.items():
             was = before.get(number)
+            if was is not None and now == was._replace(weight=0, stake=now.stake) and number in suspended:
+                continue
             if was is None or (was.manager, was.weight, was.limit) != (now.manager, now.weight, now.limit):
                 allowed = any((OPERATORS_ROLE, actor) in members for actor in actors)
                 demand(allowed, "INV-18: an operator changed without the council")
@@ -494,7 +506,7 @@ def _for_the_pool(action: Action) -> Action:
     name = action[0]
     if name == "honest_report":
         return ["report", action[1]]
-    if name in ("prove", "top_up", "prove_withdrawn"):
+    if name in ("prove", "prove_one", "top_up", "prove_withdrawn"):
         return [name, VALIDATOR_REGISTRY]
     if name in ("make_block", "force_registry"):
         return ["force", FAUCET, 0]

@@ -402,11 +402,14 @@ def _tuple(*parts: bytes | tuple[bytes]) -> bytes:
     return head + tail
 
 
+def _header(header: Header) -> bytes:
+    numbers = _u(header.slot) + _u(header.proposer_index)
+    return numbers + header.parent_root + header.state_root + header.body_root
+
+
 def encode_proof(proof: Proof) -> bytes:
     """ABI-encode the registry's `Proof`."""
-    header = proof.header
-    numbers = _u(header.slot) + _u(header.proposer_index)
-    fixed = numbers + header.parent_root + header.state_root + header.body_root
+    fixed = _header(proof.header)
     witnesses = b"".join([_u(index) + b"".join(chunks) for index, chunks in proof.witnesses])
     return _tuple(_u(proof.timestamp), fixed, (_u(len(proof.witnesses)) + witnesses,), (_nodes(proof.branch),))
 
@@ -510,34 +513,41 @@ def prove(w: ValidatorWorld, sender: Address, indices: list[int], age: int, twis
     return _call(w, sender, f"prove({_PROOF})", _tuple((encode_proof(proof),)), 0, w.registry.prove, (proof,))
 
 
-def top_up(
-    w: ValidatorWorld, sender: Address, indices: list[int], amounts: list[int], age: int, twist: Twist, cut: int
-) -> Call:
-    """`cut` other than 0: the first key is another one, or bytes are missing."""
-    proof = make_proof(w, indices, age, twist)
-    numbers = [NUMBERS.get(chunks[0], 0) for _, chunks in proof.witnesses]
-    if cut < 0 and numbers:
-        numbers[0] += 1
-    pubkeys = _keys(numbers, max(cut, 0))
-    gwei = (amounts * len(proof.witnesses))[: max(len(proof.witnesses), 1)]
-    data = _tuple((encode_proof(proof),), (_bytes(pubkeys),), (_list(gwei),))
-    return _call(w, sender, f"top_up({_PROOF},bytes,uint256[])", data, 0, w.registry.top_up, (proof, pubkeys, gwei))
+def _one(w: ValidatorWorld, index: int, age: int, twist: Twist) -> tuple[bytes, tuple[Any, ...]]:
+    """Prove one validator; returns calldata, all of it static but for the branch, and the model's arguments."""
+    proof = make_proof(w, [index], age, twist)
+    index, chunks = proof.witnesses[0] if proof.witnesses else (2**40, (bytes(32),) * 8)
+    fixed = _u(proof.timestamp) + _header(proof.header) + _u(index) + b"".join(chunks)
+    return fixed, (proof.timestamp, proof.header, index, chunks, proof.branch)
+
+
+_STATIC = "uint256,(uint64,uint64,bytes32,bytes32,bytes32),(uint256,bytes32[8]),bytes32[]"
+
+
+def prove_one(w: ValidatorWorld, sender: Address, index: int, age: int, twist: Twist) -> Call:
+    fixed, arguments = _one(w, index, age, twist)
+    data = _tuple(fixed, (_nodes(arguments[-1]),))
+    return _call(w, sender, f"prove_one({_STATIC})", data, 0, w.registry.prove_one, arguments)
+
+
+def top_up(w: ValidatorWorld, sender: Address, numbers: list[int], amounts: list[int], cut: int) -> Call:
+    pubkeys = _keys(numbers, cut)
+    data = _tuple((_bytes(pubkeys),), (_list(amounts),))
+    return _call(w, sender, "top_up(bytes,uint256[])", data, 0, w.registry.top_up, (pubkeys, amounts))
 
 
 def prove_withdrawn(w: ValidatorWorld, sender: Address, index: int, age: int, twist: Twist, at: int) -> Call:
-    """`at` other than 0 spoils the branch of the balance, or has one witness more."""
+    """`at` other than 0 spoils the branch of the balance."""
     state = w.block_of(age).state
-    index %= len(state.chunks)
-    proof = make_proof(w, [index] if at >= 0 else [index, index + 1], age, twist)
-    balance, branch = state.prove_balance(index)
+    fixed, arguments = _one(w, index, age, twist)
+    balance, branch = state.prove_balance(index % len(state.chunks))
     if at % 3 == 1:
         balance = _flipped(balance, at)
     elif at % 3 == 2:
         branch = branch[:-1]
-    data = _tuple((encode_proof(proof),), balance, (_nodes(branch),))
-    arguments = (proof, balance, branch)
-    signature = f"prove_withdrawn({_PROOF},bytes32,bytes32[])"
-    return _call(w, sender, signature, data, 0, w.registry.prove_withdrawn, arguments)
+    data = _tuple(fixed, (_nodes(arguments[-1]),), balance, (_nodes(branch),))
+    signature = f"prove_withdrawn({_STATIC},bytes32,bytes32[])"
+    return _call(w, sender, signature, data, 0, w.registry.prove_withdrawn, (*arguments, balance, branch))
 
 
 def request_withdrawals(
@@ -675,7 +685,7 @@ def _request(w: ValidatorWorld, contract: Address, sender: Address, payload: byt
 VALIDATOR_CALLS: dict[str, Callable[..., Call]] = {
     function.__name__: function
     for function in (
-        predeposit, prove, top_up, prove_withdrawn, request_withdrawals, consolidate, record_exits, add_bond,
+        predeposit, prove, prove_one, top_up, prove_withdrawn, request_withdrawals, consolidate, record_exits, add_bond,
         withdraw_bond, set_reward_address, add_operator, set_operator, set_registry_parameters, add_fork,
         change_registry_role, pay_registry, vault_request, set_system_contract, foreign_deposit, foreign_request,
     )
