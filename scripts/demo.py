@@ -34,7 +34,8 @@ def cli(days: int) -> None:
 
         def say(day: int, line: str) -> None:
             bar.update(task, completed=day)
-            console.print(f"{f'day {day}' if day else '':<8}{line}", soft_wrap=True)
+            if line:
+                console.print(f"{f'day {day}' if day else '':<8}{line}", soft_wrap=True)
 
         try:
             with story.play(say, days) as played:

@@ -42,7 +42,7 @@ WORTH_PULLING = GWEI
 FEE_LIMIT = 10**15
 """Wei that the keeper would pay for its requests (EIP-7002)."""
 # contracts/validators/validator_book.vy
-SEEN = 2**40 - 1
+SEEN = 2**32 - 1
 REQUEST_TIME = 2 * DAY
 
 
@@ -170,17 +170,14 @@ class Staking:
         rows = {one: snapshot.state.validators[found[one.pubkey]] for one in there}
         slot = snapshot.state.slot
         at = self.devnet.genesis_time + slot * self.devnet.settings.seconds_per_slot
-        lines = []
-        if behind := [one for one in there if _is_behind(one, rows[one], at)]:
-            proof = snapshot.prove([one.pubkey for one in behind])
-            receipt = self.send(self.stranger, self.registry.prove, proof)
-            lines += self._news(receipt, self._refresh(behind))
+        behind = [one for one in there if _is_behind(one, rows[one], slot // SLOTS_A_DAY, at)]
+        lines = self._prove(snapshot, behind)
         for one in there:
             withdrawable = rows[one]["withdrawable_epoch"] <= slot // SLOTS_A_DAY
             if withdrawable and one.state != "closed" and not snapshot.state.balances[found[one.pubkey]]:
                 receipt = self.send(self.stranger, self.registry.prove_withdrawn, *snapshot.prove_withdrawn(one.pubkey))
                 lines += self._news(receipt, self._refresh([one]))
-        return lines + self._top_up(snapshot, there)
+        return lines + self._top_up(snapshot, [one for one in there if one.state in ("proven", "active")], at)
 
     def pull_back(self) -> list[str]:
         """Let the keeper ask for what the queue will need beyond the buffer and what is on its way (EIP-7002).
@@ -193,8 +190,9 @@ class Staking:
             return []
         # Enough for those who wait, and for the buffer that those who stay should have then.
         target = state.target * (state.assets - state.needed) // state.assets
-        missing = -(-(state.needed + target - state.buffer - arriving) // GWEI)
-        at_rest = [one for one in self.validators if one.state == "active" and not one.record.pulled]
+        missing = -(-(state.needed + target - state.buffer - arriving) // ETHER) * GWEI  # whole ETH
+        active = [one for one in self.validators if one.state == "active" and one.record.pulled_at]
+        at_rest = [one for one in active if not one.record.pulled]
         at_rest.sort(key=lambda one: one.record.stake, reverse=True)
         amounts: dict[Validator, int] = {}
         texts = []
@@ -244,6 +242,13 @@ class Staking:
         self.send(manager, self.registry.predeposit, operator, pubkeys, signatures, value=len(signed) * ETHER)
         self._refresh(self.validators[-len(signed) :])
 
+    def _prove(self, snapshot: Provable, validators: Sequence[Validator]) -> list[str]:
+        """Prove validators as they are in a state."""
+        if not validators:
+            return []
+        receipt = self.send(self.stranger, self.registry.prove, snapshot.prove([one.pubkey for one in validators]))
+        return self._news(receipt, self._refresh(validators))
+
     def _refresh(self, validators: Sequence[Validator]) -> Sequence[Validator]:
         """Read the registry's records anew."""
         for one in validators:
@@ -268,17 +273,21 @@ class Staking:
         for one, log in zip(about("Slashed"), receipt.events.filter(self.registry.Slashed), strict=True):
             entry, leaving = self.pool.entry_rate(), self.pool.exit_rate()
             lines.append(
-                f"a stranger proves the slashing of {_listed([one])}: {eth(log.estimate * GWEI)} ETH count as lost at "
-                f"once, exit rate {eth(leaving, 6)}, entry rate {eth(entry, 6)}"
+                f"a stranger proves the slashing of {_listed([one])}, operator {one.operator} loses its weight: "
+                f"{eth(log.estimate * GWEI)} ETH count as lost at once, exit rate {eth(leaving, 6)}, "
+                f"entry rate {eth(entry, 6)}"
             )
-        if leaving := about("Exiting"):
+        if leaving := [one for one in about("Exiting") if one.state == "exiting"]:
             lines.append(f"a stranger proves that {_listed(leaving)} leaves")
         if closed := about("Closed"):
             lines.append(f"a stranger proves that {_listed(closed)} is withdrawn to the last Gwei")
         return lines
 
-    def _top_up(self, snapshot: Provable, there: Sequence[Validator]) -> list[str]:
-        """Let a stranger send the pool's ETH to validators, up to their targets and the quotas of their operators."""
+    def _top_up(self, snapshot: Provable, ours: Sequence[Validator], at: int) -> list[str]:
+        """Let a stranger send the pool's ETH to validators, up to their targets and the quotas of their operators.
+
+        What is known of them must be fresh: who was not proven at the time `at` of the state is proven first.
+        """
         left = self.pool.stakeable() // GWEI
         if left < FEWEST:
             return []
@@ -288,8 +297,8 @@ class Staking:
         ]
         amounts: dict[Validator, int] = {}
         bought = 0
-        for one in sorted(there, key=lambda one: snapshot.indices([one.pubkey])):
-            if one.state not in ("proven", "active") or one.record.pulled:
+        for one in ours:
+            if one.record.pulled:
                 continue
             first = PREDEPOSIT if one.state == "proven" else 0
             amount = min(one.target - max(one.record.stake, first), min(room[one.operator - 1], left) - first)
@@ -301,8 +310,9 @@ class Staking:
                 left -= amount + first
         if not amounts:
             return []
-        proof, pubkeys = snapshot.prove([one.pubkey for one in amounts]), b"".join(one.pubkey for one in amounts)
-        self.send(self.stranger, self.registry.top_up, proof, pubkeys, list(amounts.values()))
+        self._prove(snapshot, [one for one in amounts if one.record.proven_at < at])
+        pubkeys = b"".join(one.pubkey for one in amounts)
+        self.send(self.stranger, self.registry.top_up, pubkeys, list(amounts.values()))
         self._refresh(list(amounts))
         text = f"a stranger tops up {_listed(list(amounts))} with {eth(sum(amounts.values()) * GWEI)} ETH of the pool"
         return [text + (f", which also buys the predeposits for {bought // GWEI} ETH" if bought else "")]
@@ -320,8 +330,8 @@ class Staking:
         return sum(leaving) + sum(int(one.amount) for one in parts)
 
 
-def _is_behind(validator: Validator, row: Any, at: int) -> bool:
-    """Whether the registry's record would change if it saw the beacon state's `row` of the time `at`."""
+def _is_behind(validator: Validator, row: Any, epoch: int, at: int) -> bool:
+    """Whether the registry's record would change if it saw the beacon state's `row` of an epoch and its time `at`."""
     record, state = validator.record, validator.state
     if state in ("predeposited", "compromised", "closed", "slashed"):
         return state == "predeposited"
@@ -329,9 +339,12 @@ def _is_behind(validator: Validator, row: Any, at: int) -> bool:
         return True
     if row["exit_epoch"] != FAR_FUTURE_EPOCH:
         return bool(record.pulled_at != SEEN)
+    if state == "active" and not record.pulled_at and row["activation_epoch"] <= epoch:
+        return True
     balance = int(row["effective_balance"])
     if record.pulled:
-        return bool(at > record.pulled_at + REQUEST_TIME and balance + record.pulled <= record.stake + GWEI)
+        is_paid = balance + record.pulled // 2 <= record.stake + GWEI
+        return bool(is_paid and at > record.pulled_at + REQUEST_TIME)
     return state == "active" and balance > int(record.stake)
 
 

@@ -77,6 +77,7 @@ STORY: tuple[tuple[int, int | None, str, tuple[Any, ...]], ...] = (
     (36, 3, "request_all", ("last",)),
     (38, None, "stranger_claims_all", ()),
     (42, None, "take_bond", (2, "1")),
+    (44, None, "weigh", (1, 36)),
     (50, 4, "stake_and_wrap", ("20",)),
     (50, 5, "stake", ("600",)),
     (51, 9, "redeem", ("20",)),
@@ -108,7 +109,7 @@ class Played:
 def play(say: Callable[[int, str], None], days: int = DAYS) -> Iterator[Played]:
     """Start a devnet, deploy, and play the days; the chain, with Ape connected to it, lives as long as the context.
 
-    `say` gets (day, what happened), day 0 being the deployment.
+    `say` gets (day, what happened), day 0 being the deployment, and (day, "") when a day begins.
     """
     with Devnet(CHAIN) as devnet, devnet.ape() as provider:
         client = BeaconClient(devnet.beacon_url)
@@ -130,6 +131,7 @@ def play(say: Callable[[int, str], None], days: int = DAYS) -> Iterator[Played]:
         before = {one.address: one.balance for one in (*stage.stakers, *stage.operators, *helpers.values())}
         before[DEPOSIT_CONTRACT] = provider.get_balance(DEPOSIT_CONTRACT)
         for day in range(1, days + 1):
+            say(day, "")
             stage.morning(day)
             for staker, verb, arguments in (item[1:] for item in STORY if item[0] == day):
                 if staker is None:
