@@ -101,6 +101,15 @@ class ValidatorChoices(Choices):
         fitting = [key for key, v in book.items() if v.state in states] if self.chance(92) else list(book)
         return NUMBERS[self.pick(fitting)] if fitting else self.new_number()
 
+    def movable(self, operator: int = 0) -> int:
+        """Choose a validator that can be pulled or consolidated, of an operator if one is given."""
+        fitting = [
+            NUMBERS[key]
+            for key, v in self.w.registry.validators.items()
+            if v.state == State.ACTIVE and v.pulled_at and not v.pulled and operator in (0, v.operator)
+        ]
+        return self.pick(fitting) if fitting and self.chance(92) else self.number(State.ACTIVE)
+
     def new_number(self) -> int:
         known = map(NUMBERS.__getitem__, self.w.registry.validators)
         return max(known, default=0) + self.pick((1, 1, 1, 2)) if self.chance(95) else self.bits(4)
@@ -194,7 +203,7 @@ class ValidatorChoices(Choices):
 
     def request_withdrawals(self) -> Action:
         w = self.w
-        numbers = [self.number(State.ACTIVE) for _ in range(self.pick((1, 1, 1, 2, 3)) if self.chance(98) else 0)]
+        numbers = [self.movable() for _ in range(self.pick((1, 1, 1, 2, 3)) if self.chance(98) else 0)]
         keeper = self.chance(60)
         late = [day for day in w.registry.eligible_on if w.queue.filled() < w.registry.eligible_on[day]]
         day = self.pick(late) if late and self.chance(85) else self.pick((0, w.chain.now // DAY, 2**256 - 1))
@@ -221,8 +230,10 @@ class ValidatorChoices(Choices):
 
     def consolidate(self) -> Action:
         count = self.pick((1, 1, 2)) if self.chance(97) else 0
-        sources = [self.number(State.ACTIVE) for _ in range(count)]
-        targets = [self.number(State.ACTIVE) for _ in range(count)]
+        sources = [self.movable() for _ in range(count)]
+        book = self.w.registry.validators
+        operators = [book.get(key_of(pubkey_of(number)), Validator()).operator for number in sources]
+        targets = [self.movable(operator if self.chance(90) else 0) for operator in operators]
         cut = 0 if self.chance(97) else 1
         sender = self.role(KEEPER_ROLE, self.pick(KEEPERS))
         return ["consolidate", sender, self.fees(), sources, targets, min(cut, 48 * count)]
