@@ -102,6 +102,9 @@ def test_console__file_to_stake__tables_say_where_it_stands(world, capsys):
         [short(0), "16", "active", "1", "64.0000", "0.0000"],
         [short(1), "17", "active", "1", "32.0000", "0.0000"],
     ]
+    world.devnet.advance_until_status(PUBKEYS[0], "active_ongoing")
+    world.devnet.advance(1)
+    assert helpers.prove() == 2
     registry.request_withdrawals(PUBKEYS[0], [20 * 10**9], sender=helpers.account, value=10**9)
     helpers.validators()
     assert rows(capsys.readouterr().out)[0] == [short(0), "16", "active", "1", "64.0000", "20.0000"]
@@ -120,6 +123,7 @@ def test_console__exit_to_the_last_gwei__closed(world, capsys):
     helpers.top_up("31 ether")
     devnet.advance_until_status(PUBKEYS[0], "active_ongoing")
     devnet.advance(epochs=5)
+    assert helpers.prove() == 1
     registry.request_withdrawals(PUBKEYS[0], [0], sender=helpers.account, value=10**9)
     devnet.advance(2)
     assert helpers.prove() == 1
