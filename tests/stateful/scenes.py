@@ -124,6 +124,7 @@ def staked(w: World) -> None:
     for index, amount in ((3, 500), (4, 63), (7, 200), (8, 31), (11, 100), (12, 31)):
         _do(w, ["top_up", OPERATOR, [index + 1], [amount * GWEI], 0])
     _do(w, ["make_block", 12, 0], ["make_block", 3 * DAY, 0], ["earn", 10**5], ["make_block", 12, 0])
+    _do(w, ["prove", OPERATOR, [3, 4, 7, 8, 11, 12], 0, []])
     _do(w, ["honest_report", ORACLE, 0, 0])
 
 

@@ -101,13 +101,14 @@ class ValidatorChoices(Choices):
         fitting = [key for key, v in book.items() if v.state in states] if self.chance(92) else list(book)
         return NUMBERS[self.pick(fitting)] if fitting else self.new_number()
 
-    def movable(self, operator: int = 0) -> int:
+    def movable(self, operator: int = 0, other_than: int = -1) -> int:
         """Choose a validator that can be pulled or consolidated, of an operator if one is given."""
         fitting = [
             NUMBERS[key]
             for key, v in self.w.registry.validators.items()
             if v.state == State.ACTIVE and v.pulled_at and not v.pulled and operator in (0, v.operator)
         ]
+        fitting = [number for number in fitting if number != other_than]
         return self.pick(fitting) if fitting and self.chance(92) else self.number(State.ACTIVE)
 
     def new_number(self) -> int:
@@ -233,7 +234,10 @@ class ValidatorChoices(Choices):
         sources = [self.movable() for _ in range(count)]
         book = self.w.registry.validators
         operators = [book.get(key_of(pubkey_of(number)), Validator()).operator for number in sources]
-        targets = [self.movable(operator if self.chance(90) else 0) for operator in operators]
+        targets = [
+            self.movable(operator if self.chance(90) else 0, number if self.chance(95) else -1)
+            for operator, number in zip(operators, sources, strict=True)
+        ]
         cut = 0 if self.chance(97) else 1
         sender = self.role(KEEPER_ROLE, self.pick(KEEPERS))
         return ["consolidate", sender, self.fees(), sources, targets, min(cut, 48 * count)]
@@ -449,7 +453,7 @@ class ValidatorGuard(Guard):
         if registry.validators != validators or registry.operators != operators:
             actors = {part[1] for part in parts_of(action) if part[0] in VALIDATOR_CALLS}
             self._check_lives(validators)
-            self._check_money(actors, operators, members)
+            self._check_money(actors, operators, members, validators)
         demand(forks == registry.forks[: len(forks)], "INV-18: a fork was changed")
         admins = {account for role, account in members if role == "admin"}
         actors = {part[1] for part in parts_of(action) if len(part) > 1 and isinstance(part[1], str)}
@@ -479,16 +483,24 @@ class ValidatorGuard(Guard):
         demand(before.keys() <= registry.validators.keys(), "INV-13: a validator was forgotten")
 
     def _check_money(
-        self, actors: set[Address], before: dict[int, Operator], members: frozenset[tuple[str, Address]]
+        self,
+        actors: set[Address],
+        before: dict[int, Operator],
+        members: frozenset[tuple[str, Address]],
+        validators: dict[bytes, Validator],
     ) -> None:
         """INV-18: operators change by the council and their managers only, and nobody else lowers a bond."""
         w, registry = self.w, self.w.registry
-        suspended = {v.operator for v in registry.validators.values() if v.state == State.SLASHED}
+        # A slashing that is proven takes the weight; the same proof may show that all is withdrawn.
+        suspended = {
+            v.operator
+            for key, v in registry.validators.items()
+            if v.state in (State.SLASHED, State.CLOSED) and validators.get(key, Validator()).state != v.state
+        }
         for number, now in registry.operators.items():
             was = before.get(number)
-            if was is not None and now == was._replace(weight=0, stake=now.stake) and number in suspended:
-                continue
-            if was is None or (was.manager, was.weight, was.limit) != (now.manager, now.weight, now.limit):
+            weight = 0 if was and now.weight == 0 and number in suspended else was and was.weight
+            if was is None or (was.manager, weight, was.limit) != (now.manager, now.weight, now.limit):
                 allowed = any((OPERATORS_ROLE, actor) in members for actor in actors)
                 demand(allowed, "INV-18: an operator changed without the council")
             if was is not None and (was.reward_address != now.reward_address or now.bond < was.bond):
