@@ -186,7 +186,8 @@ def _update(witness: IValidatorRegistry.Witness, at: uint256):
         v.state = IValidatorRegistry.State.EXITING
         v.pulled_at = SEEN
         self._save(key, was, v)
-        log IValidatorRegistry.Exiting(key=key)
+        if was.pulled_at != SEEN:
+            log IValidatorRegistry.Exiting(key=key)
     else:
         v.state = IValidatorRegistry.State.SLASHED
         v.pulled = 0

@@ -41,6 +41,8 @@ class Observer:
     """Gwei that the beacon chain credited to the vault for counted validators."""
     _counted: dict[bytes, int] = field(default_factory=dict)
     """Key -> execution block of the first top-up."""
+    _known_indices: dict[bytes, int] = field(default_factory=dict)
+    """Key -> index of a counted validator: known from its proof on, and for ever."""
     _logs_read: int = -1
 
     def __post_init__(self) -> None:
@@ -95,7 +97,10 @@ class Observer:
 
     def _indices(self, height: int) -> set[int]:
         keys = [key for key, since in self._counted.items() if since <= height]
-        return {int(self.registry.functions.validator(key).call()[2]) for key in keys}
+        for key in keys:
+            if key not in self._known_indices:
+                self._known_indices[key] = int(self.registry.functions.validator(key).call()[2])
+        return {self._known_indices[key] for key in keys}
 
     def _contract(self, name: str, address: str) -> Any:
         return self.execution.eth.contract(address=Web3.to_checksum_address(address), abi=build.load(name).abi)
