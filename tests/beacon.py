@@ -57,8 +57,9 @@ RING = 8_191
 FRESH_SLOTS = 256
 """Age of the oldest proof that a top-up takes."""
 REQUEST_TIME = 2 * DAY
-QUEUE_TIME = 32 * DAY
-SEEN = 2**40 - 1
+WITHDRAWAL_TIME = 64 * DAY
+DEPOSIT_TIME = 128 * DAY
+SEEN = 2**32 - 1
 """`pulled_at` of a validator whose exit is proven."""
 FIRST_SLOT = 5_000_000
 """Slot of the beacon chain when the execution layer's clock starts."""
@@ -191,6 +192,12 @@ def consolidation_requests(evm: Evm) -> list[ConsolidationRequest]:
     return [ConsolidationRequest("0x" + i[:20].hex(), i[20:68], i[68:]) for i in items]
 
 
+def alone(proof: Proof) -> tuple[Any, ...]:
+    """Return the proof of one validator as the arguments of `prove_one`, and the first of `prove_withdrawn`."""
+    (witness,) = proof.witnesses
+    return (proof.timestamp, proof.header, witness, proof.branch)
+
+
 def raise_fee(evm: Evm, kind: int, blocks: int = 3) -> None:
     """Let other people ask for so much that a request of this kind costs some nine times more with each block."""
     address, length = {WITHDRAWAL: (WITHDRAWAL_REQUESTS, 56), CONSOLIDATION: (CONSOLIDATION_REQUESTS, 96)}[kind]
@@ -296,18 +303,25 @@ class Validators:
         self.registry.prove(self.proof(*indices))
 
     def top_up(self, amounts: Mapping[int, int], arrives: bool = True) -> None:
-        """Let somebody top up validators with ETH; unless told otherwise it is on the beacon chain at once."""
-        order = sorted(amounts)
-        gwei = [amounts[index] * GWEI_IN_ETHER for index in order]
-        self.registry.top_up(self.proof(*order), self.keys(*order), gwei)
-        for index, amount in zip(order, gwei, strict=True):
+        """Let somebody prove validators and top them up with ETH; unless told otherwise it arrives at once."""
+        gwei = {index: amount * GWEI_IN_ETHER for index, amount in amounts.items()}
+        self.prove(*gwei)
+        self.registry.top_up(self.keys(*gwei), list(gwei.values()))
+        for index, amount in gwei.items():
             self.arrive(index, amount if arrives else 0)
 
     def active(self, count: int = 1, operator: int = 1, stake: int = 32) -> list[int]:
-        """Return new validators with `stake` ETH each, of which the pool has paid all."""
+        """Return new validators with `stake` ETH each, of which the pool has paid all, seen active."""
         indices = self.predeposit(count, operator)
         self.top_up(dict.fromkeys(indices, stake - 1))
+        self.activate(*indices)
         return indices
+
+    def activate(self, *indices: int) -> None:
+        """Let validators become active on the beacon chain, and somebody prove it."""
+        for index in indices:
+            self.beacon.validators[index].activation_epoch = self.beacon.epoch
+        self.prove(*indices)
 
     def pull(self, amounts: Mapping[int, int], sender: Account = KEEPER, day: int = 0, value: int = ETHER) -> Any:
         """Request withdrawals of Gwei (0: everything). Returns the wei of fees."""
@@ -321,8 +335,7 @@ class Validators:
 
     def close(self, index: int) -> None:
         """Let somebody prove that a validator is withdrawn."""
-        proof = self.proof(index)
-        self.registry.prove_withdrawn(proof, *self.beacon.prove_balance(index))
+        self.registry.prove_withdrawn(*alone(self.proof(index)), *self.beacon.prove_balance(index))
 
     def in_state(self, state: State, operator: int = 1) -> int:
         """Return a new validator that the registry knows to be in `state`."""

@@ -13,7 +13,7 @@ from typing import Any
 from eth_account.messages import encode_typed_data
 
 from tests import sources
-from tests.beacon import LIMITS, WITHDRAWAL, Fork, Validators, pubkey_of, signature_of
+from tests.beacon import LIMITS, WITHDRAWAL, Fork, Validators, alone, pubkey_of, signature_of
 from tests.evm import ETHER, Account, Contract, functions
 from tests.protocol import (
     DEPOSIT,
@@ -193,6 +193,8 @@ class Stage:
     def _registry(self) -> dict[str, Call]:
         v, registry = self.validators, self.validators.registry
         guest = registry.KEEPER_ROLE()
+        v.prove(self.new)
+        v.activate(self.first, self.second)
         proof, gone = v.proof(self.new), v.beacon.prove([self.gone], v.evm.now)
         return _keyed(
             Call(registry, "__default__", value=1),
@@ -203,7 +205,8 @@ class Stage:
             Call(registry, "grantRole", (guest, SPENDER)),
             Call(registry, "predeposit", (1, pubkey_of(1), signature_of(1)), ETHER),
             Call(registry, "prove", (proof,)),
-            Call(registry, "prove_withdrawn", (gone, *v.beacon.prove_balance(self.gone))),
+            Call(registry, "prove_one", alone(proof)),
+            Call(registry, "prove_withdrawn", (*alone(gone), *v.beacon.prove_balance(self.gone))),
             Call(registry, "record_exits"),
             Call(registry, "request_withdrawals", (v.keys(self.first), [0]), 2),
             Call(registry, "request_withdrawals", (v.keys(self.first), [0], 1), 2),
@@ -211,7 +214,7 @@ class Stage:
             Call(registry, "set_operator", (2, SPENDER, 7, 7)),
             Call(registry, "set_parameters", (LIMITS._replace(slashing_bps=1),)),
             Call(registry, "set_reward_address", (1, SPENDER)),
-            Call(registry, "top_up", (proof, v.keys(self.new), [31 * 10**9])),
+            Call(registry, "top_up", (v.keys(self.new), [31 * 10**9])),
             Call(registry, "withdraw_bond", (1, 10**9)),
         )
 

@@ -26,6 +26,12 @@ def root(
 
 @external
 @pure
+def climb(leaf: bytes32, gindex: uint256, branch: DynArray[bytes32, ssz.MAX_BRANCH]) -> bytes32:
+    return ssz._climb(leaf, gindex, branch)
+
+
+@external
+@pure
 def to_chunk(number: uint256) -> bytes32:
     return ssz._to_chunk(number)
 

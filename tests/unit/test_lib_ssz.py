@@ -24,7 +24,7 @@ from floe.beacon.containers import MAINNET, gindices
 from floe.beacon.ssz import ZERO_NODES, Tree, Witness, hash_pairs, root_of
 from floe.devnet.system_contracts import BEACON_ROOTS
 from floe.model.beacon import BALANCES_FIELD, VALIDATORS_FIELD, Beacon, BeaconState, Header, Proof, key_of
-from tests.beacon import RING, SLOT_SECONDS, Fork, Validators, deploy_registry, pubkey_of, set_block_root
+from tests.beacon import RING, SLOT_SECONDS, Fork, Validators, alone, deploy_registry, pubkey_of, set_block_root
 from tests.evm import Contract, Evm, RevertError, reverts
 from tests.protocol import Protocol
 
@@ -163,7 +163,7 @@ def fails(mock: Contract, expected: bytes, *arguments: Any) -> bool:
     try:
         return bool(mock.root(*arguments) != expected)
     except RevertError as error:
-        assert error.reason in ("proof: wrong length", "proof: not in order"), error
+        assert error.reason == "proof: wrong length", error
         return True
 
 
@@ -213,16 +213,48 @@ def test_bad_082_root__inner_node_for_a_leaf__fails(mock: Contract):
 
 
 def test_bad_082_root__no_leaves__reverts(mock: Contract):
-    with reverts("proof: wrong length"):
-        mock.root([], 1, [], [])
-    with reverts("proof: wrong length"):
-        mock.root([], 4, [], [node(1)])
+    for first, branch in ((1, []), (4, [node(1)])):
+        with reverts():
+            mock.root([], first, [], branch)
 
 
-@pytest.mark.parametrize("indices", [[0, 0], [1, 0], [0, 2, 1], [0, 1, 1], [2, 3, 3, 4]])
-def test_bad_082_root__not_in_rising_order__reverts(mock: Contract, indices: list[int]):
-    with reverts("proof: not in order"):
-        mock.root([node(i) for i in indices], 8, indices, [node(9)] * 3)
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 5, 50, 128])
+@pytest.mark.parametrize(
+    "indices", [[0, 0], [1, 0], [0, 2, 1], [0, 1, 1], [2, 3, 3, 4], [7, 0], [3, 2, 1, 0], [5] * 100]
+)
+def test_bad_082_root__not_in_rising_order__never_meet(mock: Contract, indices: list[int], length: int):
+    """Whatever the branch: what does not rise on one level does not rise above it."""
+    with reverts("proof: wrong length"):
+        mock.root([node(i) for i in indices], 8, indices, [node(9)] * length)
+
+
+@settings(max_examples=150)
+@given(
+    indices=st.lists(st.integers(0, 40), min_size=2, max_size=8).filter(lambda found: found != sorted(set(found))),
+    first=st.sampled_from([64, 64 + 11 << 5, 1, 2**40]),
+    length=st.integers(0, 128),
+)
+def test_bad_082_root__any_order_but_the_rising_one__reverts(
+    mock: Contract, indices: list[int], first: int, length: int
+):
+    with reverts("proof: wrong length"):
+        mock.root([node(i) for i in indices], first, indices, [node(k) for k in range(length)])
+
+
+@pytest.mark.parametrize("gindex", [1, 2, 3, 4, 7, 11, 2**41 - 1, 75 << 41, (75 << 41) + 5])
+def test_climb__one_leaf__is_what_root_says(mock: Contract, gindex: int):
+    branch = [node(k) for k in range(gindex.bit_length() - 1)]
+    expected = mock.root([node(200)], gindex, [0], branch)
+    assert mock.climb(node(200), gindex, branch) == expected == root_of([gindex], [node(200)], branch)
+    for wrong in ([*branch, node(0)], branch[1:], [node(0), *branch]):
+        if wrong != branch:
+            with reverts("proof: wrong length"):
+                mock.climb(node(200), gindex, wrong)
+    for level, sibling in enumerate(branch):
+        changed = [*branch[:level], flipped(sibling, level % 32), *branch[level + 1 :]]
+        assert mock.climb(node(200), gindex, changed) != expected
+    with reverts("proof: wrong length"):
+        mock.climb(node(200), 0, branch)
 
 
 def test_bad_082_root__nodes_that_never_meet__reverts(mock: Contract):
@@ -420,9 +452,9 @@ def test_bad_080_fork__slot_before_the_first__reverts(validators: Validators):
     with reverts("fork: none for this slot"):
         late.prove(proof)
     with reverts("fork: none for this slot"):
-        late.top_up(proof, validators.keys(index), [31 * 10**9])
+        late.prove_one(*alone(proof))
     with reverts("fork: none for this slot"):
-        late.prove_withdrawn(proof, *validators.beacon.prove_balance(index))
+        late.prove_withdrawn(*alone(proof), *validators.beacon.prove_balance(index))
     with reverts("fork: none for this slot"):
         registry_with(validators).prove(proof)
 
@@ -466,9 +498,9 @@ def test_bad_079_block_root__timestamp_zero_or_huge__reverts(validators: Validat
     with reverts("block root: not known"):
         validators.registry.prove(proof)
     with reverts("block root: not known"):
-        validators.registry.top_up(proof, validators.keys(index), [31 * 10**9])
+        validators.registry.prove_one(*alone(proof))
     with reverts("block root: not known"):
-        validators.registry.prove_withdrawn(proof, *validators.beacon.prove_balance(index))
+        validators.registry.prove_withdrawn(*alone(proof), *validators.beacon.prove_balance(index))
 
 
 def test_bad_079_block_root__overwritten_after_8191_slots__reverts(validators: Validators):
@@ -537,9 +569,9 @@ def test_bad_081_witness__index_at_the_limit_of_the_list__reverts(validators: Va
         with reverts("proof: index too high"):
             validators.registry.prove(far)
         with reverts("proof: index too high"):
-            validators.registry.top_up(far, validators.keys(index), [31 * 10**9])
+            validators.registry.prove_one(*alone(far))
         with reverts("proof: index too high"):
-            validators.registry.prove_withdrawn(far, *validators.beacon.prove_balance(index))
+            validators.registry.prove_withdrawn(*alone(far), *validators.beacon.prove_balance(index))
     near = proof._replace(witnesses=[(2**40 - 1, proof.witnesses[0][1])])
     with reverts("proof: wrong root"):
         validators.registry.prove(near)

@@ -9,9 +9,9 @@ from floe.model.beacon import GWEI_IN_ETHER, key_of
 from tests.beacon import (
     CONSOLIDATION,
     COUNCIL,
+    DEPOSIT_TIME,
     KEEPER,
     MANAGER,
-    QUEUE_TIME,
     REQUEST_TIME,
     SEEN,
     ConsolidationRequest,
@@ -29,7 +29,7 @@ ANSWERS_ONE = "36600c5760015f5260205ff35b5f5ffd"
 
 
 def test_consolidate__two_of_ours__reaches_the_beacon_chain_as_the_vaults(validators: Validators):
-    source, target = validators.active(stake=40) + validators.active(operator=2, stake=33)
+    source, target = validators.active(stake=40) + validators.active(stake=33)
     assert validators.consolidate({source: target}) == 1
     assert [event.name for event in validators.evm.events()] == ["ConsolidationRequested", "Requested"]
     assert validators.evm.events(validators.registry)[0].fields == {
@@ -43,7 +43,7 @@ def test_consolidate__two_of_ours__reaches_the_beacon_chain_as_the_vaults(valida
     left, grown = validators.record(source), validators.record(target)
     assert (left.state, left.stake, left.pulled, left.pulled_at) == (State.EXITING, 0, 0, validators.evm.now)
     assert (grown.state, grown.stake, grown.topped_at) == (State.ACTIVE, 73 * GWEI_IN_ETHER, validators.evm.now)
-    assert [validators.registry.operator(number).stake for number in (1, 2)] == [0, 73 * GWEI_IN_ETHER]
+    assert validators.registry.operator(1).stake == 73 * GWEI_IN_ETHER
     assert (validators.registry.staked(), validators.registry.under_way()) == (73 * GWEI_IN_ETHER, 0)
     validators.check()
 
@@ -60,7 +60,7 @@ def test_consolidate__several_into_one__in_order(validators: Validators):
 
 
 def test_consolidate__sixty_four__are_the_most(validators: Validators):
-    sources, targets = validators.active(65), validators.active(2, operator=2)
+    sources, targets = validators.active(65), validators.active(2)
     with reverts():
         validators.consolidate({source: targets[source % 2] for source in sources})
     validators.consolidate({source: targets[source % 2] for source in sources[:64]})
@@ -147,13 +147,25 @@ def test_consolidate__chain_of_two__books_what_the_last_one_gets(validators: Val
     validators.check()
 
 
-def test_consolidate__operator_that_no_number_can_hold__reverts(validators: Validators):
-    (source,) = validators.active()
-    huge, target = validators.active(2, operator=2)
-    validators.beacon.validators[huge].effective_balance = 2**48 - 33 * GWEI_IN_ETHER
-    validators.prove(huge)
-    with reverts("operator: number too large"):
-        validators.consolidate({source: target})
+def test_consolidate__into_another_operators__reverts(validators: Validators):
+    """It would run more than its quota, and the other have none of the work and all of the blame."""
+    (ours,), (others,) = validators.active(), validators.active(operator=2)
+    for pairs in ({ours: others}, {others: ours}):
+        with reverts("consolidation: other operator"):
+            validators.consolidate(pairs)
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_consolidate__not_seen_active__reverts(validators: Validators, end: str):
+    """The beacon chain would ignore it."""
+    (active,), (waiting,) = validators.active(), validators.predeposit()
+    validators.top_up({waiting: 31})
+    pairs = {waiting: active} if end == "source" else {active: waiting}
+    validators.prove(waiting)
+    with reverts("validator: not in this state"):
+        validators.consolidate(pairs)
+    validators.activate(waiting)
+    validators.consolidate(pairs)
 
 
 # --- what comes after ---
@@ -170,7 +182,7 @@ def test_consolidate__done_by_the_chain__source_closes_and_target_keeps_all(vali
     validators.arrive(target, 32 * GWEI_IN_ETHER)
     validators.arrive(source, -32 * GWEI_IN_ETHER)
     validators.close(source)
-    validators.evm.travel(QUEUE_TIME)
+    validators.evm.travel(DEPOSIT_TIME)
     validators.prove(target)
     assert (validators.state(source), validators.record(target).stake) == (State.CLOSED, 64 * GWEI_IN_ETHER)
     validators.check()
@@ -201,7 +213,7 @@ def test_consolidate__dropped_by_the_chain__may_be_asked_for_again(validators: V
     assert validators.state(source) == State.EXITING
     # Booked twice, until nothing can be on its way to the target any more.
     assert validators.record(target).stake == 96 * GWEI_IN_ETHER
-    validators.evm.travel(QUEUE_TIME + DAY)
+    validators.evm.travel(DEPOSIT_TIME + DAY)
     validators.prove(source, target)
     assert [validators.record(index).stake for index in (source, target)] == [32 * GWEI_IN_ETHER] * 2
     validators.check()

@@ -165,13 +165,12 @@ def test_set_reward_address__not_the_manager__reverts(validators: Validators, nu
         validators.registry.set_reward_address(1, OUTSIDER, sender=COUNCIL)
 
 
-@pytest.mark.parametrize("what", ["nobody", "registry", "pool", "queue"])
+@pytest.mark.parametrize("what", ["nobody", "registry", "pool"])
 def test_bad_014_reward_address__one_that_could_lose_the_bond__reverts(validators: Validators, what: str):
     refused: dict[str, Account] = {
         "nobody": ZERO,
         "registry": validators.registry,
         "pool": validators.pool,
-        "queue": validators.protocol.queue,
     }
     with reverts("receiver: refused"):
         validators.registry.set_reward_address(1, refused[what], sender=MANAGER)

@@ -50,7 +50,7 @@ def test_predeposit__new_keys__are_deposited_with_our_credentials(validators: Va
     for number in range(count):
         v = registry.validator(key_of(pubkey_of(number)))
         assert (v.state, v.operator) == (State.PREDEPOSITED, 1)
-        assert tuple(v[2:]) == (0, 0, 0, 0, 0)
+        assert tuple(v[2:]) == (0,) * 6
     assert (registry.operator(1).open, registry.operator(1).bond, registry.operator(1).stake) == (count, 0, 0)
     assert registry.operator(2).open == 0
 

@@ -14,7 +14,7 @@ from remerkleable.complex import Vector
 from remerkleable.progressive import ProgressiveContainer, ProgressiveList
 
 from floe.model.beacon import Header, Proof, key_of, number
-from tests.beacon import Fork, State, Validators, set_block_root
+from tests.beacon import Fork, State, Validators, alone, set_block_root
 from tests.evm import reverts
 
 FORK_SLOT = 6_000_000
@@ -129,5 +129,5 @@ def test_prove_withdrawn__progressive_list__the_balance_of_its_own_subtree(later
     proof = proof._replace(header=header, timestamp=timestamp, branch=branch_of(state, [leaf_gindex(358, index)]))
     gindex = leaf_gindex(BALANCES_GINDEX, index // 4)
     chunk = bytes(state.get_backing().getter(gindex).merkle_root())
-    later.registry.prove_withdrawn(proof, chunk, branch_of(state, [gindex]))
+    later.registry.prove_withdrawn(*alone(proof), chunk, branch_of(state, [gindex]))
     assert later.state(index) == State.CLOSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from floe.model.beacon import GWEI_IN_ETHER, VALIDATORS_FIELD
-from tests.beacon import SEEN, State, Validators
+from tests.beacon import SEEN, State, Validators, alone
 from tests.evm import RevertError, reverts
 from tests.protocol import OUTSIDER
 
@@ -22,7 +22,7 @@ def gone(validators: Validators, state: State = State.ACTIVE) -> int:
 def test_prove_withdrawn__nothing_left__closes_for_anyone(validators: Validators, state: State):
     index = gone(validators, state)
     proof = validators.proof(index)
-    validators.registry.prove_withdrawn(proof, *validators.beacon.prove_balance(index), sender=OUTSIDER)
+    validators.registry.prove_withdrawn(*alone(proof), *validators.beacon.prove_balance(index), sender=OUTSIDER)
     assert validators.evm.events(validators.registry)[-1].name == "Closed"
     v = validators.record(index)
     assert (v.state, v.stake, v.pulled) == (State.CLOSED, 0, 0)
@@ -89,9 +89,9 @@ def test_bad_086_prove_withdrawn__balance_of_another__is_refused(validators: Val
     chunk, branch = validators.beacon.prove_balance(empty)
     assert chunk == bytes(32)
     with reverts("proof: wrong root"):
-        validators.registry.prove_withdrawn(proof, chunk, branch)
+        validators.registry.prove_withdrawn(*alone(proof), chunk, branch)
     with reverts("proof: wrong root"):
-        validators.registry.prove_withdrawn(proof, chunk, validators.beacon.prove_balance(index)[1])
+        validators.registry.prove_withdrawn(*alone(proof), chunk, validators.beacon.prove_balance(index)[1])
 
 
 def test_bad_080_082_prove_withdrawn__wrong_branches__are_refused(validators: Validators):
@@ -100,33 +100,23 @@ def test_bad_080_082_prove_withdrawn__wrong_branches__are_refused(validators: Va
     chunk, branch = validators.beacon.prove_balance(index)
     for wrong in (branch[:-1], branch[1:], [*branch, bytes(32)], [], proof.branch):
         with reverts("proof: wrong length"):
-            validators.registry.prove_withdrawn(proof, chunk, wrong)
+            validators.registry.prove_withdrawn(*alone(proof), chunk, wrong)
     for level in range(len(branch)):
         flipped = bytes([branch[level][0] ^ 1]) + branch[level][1:]
         with reverts("proof: wrong root"):
-            validators.registry.prove_withdrawn(proof, chunk, [*branch[:level], flipped, *branch[level + 1 :]])
+            validators.registry.prove_withdrawn(*alone(proof), chunk, [*branch[:level], flipped, *branch[level + 1 :]])
     for wrong_proof in (
         proof._replace(branch=proof.branch[:-1]),
         proof._replace(branch=branch),
         proof._replace(witnesses=[(index + 1, proof.witnesses[0][1])]),
     ):
         with pytest.raises(RevertError, match=r"proof: wrong (root|length)"):
-            validators.registry.prove_withdrawn(wrong_proof, chunk, branch)
+            validators.registry.prove_withdrawn(*alone(wrong_proof), chunk, branch)
     # The validator's own chunk of zeros (slashed: no) is no balance.
     fields = validators.beacon.state().fields_tree
     with pytest.raises(RevertError, match=r"proof: wrong (root|length)"):
-        validators.registry.prove_withdrawn(proof, bytes(32), fields.branch([VALIDATORS_FIELD]))
-    validators.registry.prove_withdrawn(proof, chunk, branch)
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_prove_withdrawn__not_one_witness__reverts(validators: Validators, count: int):
-    indices = [gone(validators), gone(validators)]
-    proof = validators.proof(*indices)
-    with reverts("proof: wrong length"):
-        validators.registry.prove_withdrawn(
-            proof._replace(witnesses=proof.witnesses[:count]), *validators.beacon.prove_balance(indices[0])
-        )
+        validators.registry.prove_withdrawn(*alone(proof), bytes(32), fields.branch([VALIDATORS_FIELD]))
+    validators.registry.prove_withdrawn(*alone(proof), chunk, branch)
 
 
 def test_prove_withdrawn__compromised_by_this_very_proof__reverts(validators: Validators):
@@ -148,7 +138,7 @@ def test_prove_withdrawn__slashed_and_not_proven_yet__is_counted_and_closed(vali
     validators.beacon.validators[index].withdrawable_epoch = validators.beacon.epoch
     validators.withdraw(index)
     validators.close(index)
-    assert [event.name for event in validators.evm.events(validators.registry)] == ["Slashed", "Closed"]
+    assert [event.name for event in validators.evm.events(validators.registry)] == ["OperatorSet", "Slashed", "Closed"]
     assert validators.state(index) == State.CLOSED
     validators.check()
 
@@ -161,7 +151,7 @@ def test_prove_withdrawn__older_state_in_which_it_was_empty__closes_no_living_on
     validators.arrive(index, GWEI_IN_ETHER)
     validators.top_up({index: 31})
     with reverts("validator: not withdrawn"):
-        validators.registry.prove_withdrawn(older, *balance)
+        validators.registry.prove_withdrawn(*alone(older), *balance)
     assert validators.state(index) == State.ACTIVE
 
 

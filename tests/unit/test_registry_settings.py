@@ -152,6 +152,7 @@ def test_bad_080_add_fork__not_after_the_last__reverts(validators: Validators, s
         (Fork(2**64, 1, 1), False),
         (Fork(2**256 - 1, 1, 1), False),
         (Fork(1, 0, 1), False),
+        (Fork(1, 1, 0), False),
         (Fork(1, U96 + 1, 1), False),
         (Fork(1, 1, U96 + 1), False),
         (Fork(1, 2**256 - 1, 1), False),
@@ -166,9 +167,3 @@ def test_add_fork__numbers_that_do_not_fit__revert(validators: Validators, fork:
     else:
         with reverts("parameter: out of bounds"):
             registry.add_fork(fork, sender=admin)
-
-
-@pytest.mark.xfail(strict=True, reason="without a place for balances, any node of the state is taken for one")
-def test_bad_081_add_fork__no_place_for_balances__reverts(validators: Validators):
-    with reverts("parameter: out of bounds"):
-        validators.registry.add_fork(Fork(1, 2, 0), sender=validators.protocol.admin)

@@ -7,18 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
-from floe.model.beacon import BALANCES_FIELD, GWEI_IN_ETHER, VALIDATORS_FIELD
+from floe.model.beacon import GWEI_IN_ETHER
 from tests.beacon import (
     COUNCIL,
     FRESH_SLOTS,
     MANAGER,
     OTHER_MANAGER,
     SLOT_SECONDS,
-    Fork,
     State,
     Validators,
+    alone,
     deploy_registry,
     deposits,
+    pubkey_of,
     signature_of,
 )
 from tests.evm import ETHER, reverts
@@ -28,9 +29,9 @@ GWEI = 10**9
 
 
 def amounts(validators: Validators, gwei: dict[int, int]) -> None:
-    """Top up by Gwei, with a proof of now."""
-    order = sorted(gwei)
-    validators.registry.top_up(validators.proof(*order), validators.keys(*order), [gwei[index] for index in order])
+    """Prove validators and top them up by Gwei."""
+    validators.prove(*gwei)
+    validators.registry.top_up(validators.keys(*gwei), list(gwei.values()))
 
 
 def sent(validators: Validators) -> int:
@@ -44,13 +45,13 @@ def sent(validators: Validators) -> int:
 def test_top_up__first__buys_the_predeposit_and_fills_the_operators_bond(validators: Validators):
     evm, pool, registry = validators.evm, validators.pool, validators.registry
     (index,) = validators.predeposit()
-    proof = validators.proof(index)
+    validators.prove(index)
     before = (pool.outside(), pool.buffer(), sent(validators), evm.balance(pool), evm.balance(DEPOSIT_CONTRACT))
-    registry.top_up(proof, validators.keys(index), [31 * GWEI_IN_ETHER], sender=OUTSIDER)
+    registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER], sender=OUTSIDER)
     names = [event.name for event in evm.events(registry)]
     topped = evm.events(registry, "ToppedUp")[0].fields
     (deposit,) = deposits(evm)
-    assert names == ["Proven", "BondChanged", "ToppedUp"]
+    assert names == ["BondChanged", "ToppedUp"]
     assert (topped["operator"], topped["amount"], topped["bought"]) == (1, 31 * GWEI_IN_ETHER, GWEI_IN_ETHER)
     assert (deposit.pubkey, deposit.withdrawal_credentials) == (validators.keys(index), validators.credentials)
     assert (deposit.amount, deposit.signature) == (31 * GWEI_IN_ETHER, bytes(96))
@@ -76,7 +77,7 @@ def test_top_up__again__pays_the_amount_and_nothing_else(validators: Validators)
 
 def test_top_up__bond__can_pay_the_next_predeposit_or_be_withdrawn(validators: Validators):
     validators.active()
-    validators.registry.predeposit(1, validators.pubkeys[5][::-1], signature_of(1), sender=MANAGER)
+    validators.registry.predeposit(1, pubkey_of(99), signature_of(99), sender=MANAGER)
     assert validators.registry.operator(1).bond == 0
 
 
@@ -160,6 +161,8 @@ def test_top_up__first_of_one_that_others_have_filled__buys_one_ether_only(valid
     before = sent(validators)
     validators.top_up({index: 32})
     assert sent(validators) - before == 33 * ETHER
+    assert validators.record(index).stake == 33 * GWEI_IN_ETHER
+    validators.prove(index)
     assert validators.record(index).stake == (balance + 32) * GWEI_IN_ETHER
     validators.check()
 
@@ -183,9 +186,8 @@ def test_bad_006_top_up__less_than_the_deposit_contract_takes__reverts(validator
 @pytest.mark.parametrize("gwei", [2**64, 2**255, 2**256 - 1])
 def test_top_up__absurd_amounts__revert(validators: Validators, gwei: int):
     (index,) = validators.active()
-    proof = validators.proof(index)
     with reverts("" if gwei == 2**256 - 1 else "stake: not 32 to 2048 ETH"):
-        validators.registry.top_up(proof, validators.keys(index), [gwei])
+        validators.registry.top_up(validators.keys(index), [gwei])
 
 
 # --- quota ---
@@ -198,16 +200,15 @@ def test_top_up__quota__is_inclusive_to_the_gwei(validators: Validators):
     registry.set_operator(1, MANAGER, 7, 10, sender=COUNCIL)
     registry.add_operator(OUTSIDER, OUTSIDER, 93, 10, sender=COUNCIL)
     indices = validators.predeposit(1)
-    proof = validators.proof(*indices)
+    validators.prove(*indices)
     quota = 7 * (pool.totalAssets() // GWEI) // 100
     assert registry.quota(1) == quota
     with reverts("operator: over its quota"):
-        registry.top_up(proof, validators.keys(*indices), [quota - GWEI_IN_ETHER + 1])
-    registry.top_up(proof, validators.keys(*indices), [quota - GWEI_IN_ETHER])
+        registry.top_up(validators.keys(*indices), [quota - GWEI_IN_ETHER + 1])
+    registry.top_up(validators.keys(*indices), [quota - GWEI_IN_ETHER])
     assert registry.operator(1).stake == quota
-    more = validators.proof(*indices)
     with reverts("operator: over its quota"):
-        registry.top_up(more, validators.keys(*indices), [GWEI_IN_ETHER])
+        registry.top_up(validators.keys(*indices), [GWEI_IN_ETHER])
 
 
 def test_top_up__over_quota_in_the_middle_of_a_batch__reverts_for_all(validators: Validators):
@@ -217,7 +218,7 @@ def test_top_up__over_quota_in_the_middle_of_a_batch__reverts_for_all(validators
     quota = registry.quota(2) // GWEI_IN_ETHER
     with reverts("operator: over its quota"):
         validators.top_up({indices[0]: 31, indices[1]: quota})
-    assert set(validators.states(*indices)) == {State.PREDEPOSITED}
+    assert set(validators.states(*indices)) == {State.PROVEN}
 
 
 def test_top_up__no_weight__no_quota(validators: Validators):
@@ -255,25 +256,25 @@ def test_top_up__more_than_is_stakeable__reverts(validators: Validators):
     pool, registry = validators.pool, validators.registry
     registry.set_operator(2, OTHER_MANAGER, 0, 10, sender=COUNCIL)
     indices = validators.predeposit(5)
-    proof = validators.proof(*indices)
+    validators.prove(*indices)
     stakeable = pool.stakeable() // GWEI
     gwei = [2_047 * GWEI_IN_ETHER] * 4
     gwei.append(stakeable - sum(gwei) - 5 * GWEI_IN_ETHER)
     with reverts("stake: over the limit"):
-        registry.top_up(proof, validators.keys(*indices), [*gwei[:4], gwei[4] + 1])
-    registry.top_up(proof, validators.keys(*indices), gwei)
+        registry.top_up(validators.keys(*indices), [*gwei[:4], gwei[4] + 1])
+    registry.top_up(validators.keys(*indices), gwei)
     assert pool.stakeable() < GWEI
     validators.check()
 
 
 def test_top_up__while_deposits_are_paused__reverts(validators: Validators):
     (index,) = validators.predeposit()
-    proof = validators.proof(index)
+    validators.prove(index)
     validators.pool.pause(DEPOSIT, validators.evm.now + 1_000, sender=GUARDIAN)
     with reverts("stake: over the limit"):
-        validators.registry.top_up(proof, validators.keys(index), [31 * GWEI_IN_ETHER])
+        validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
     validators.evm.travel(1_000)
-    validators.registry.top_up(proof, validators.keys(index), [31 * GWEI_IN_ETHER])
+    validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
 
 
 def test_top_up__by_a_registry_that_was_replaced__reverts(validators: Validators):
@@ -284,113 +285,131 @@ def test_top_up__by_a_registry_that_was_replaced__reverts(validators: Validators
         validators.top_up({index: 31})
 
 
-# --- the proof ---
+# --- the proof that came before ---
 
 
+@pytest.mark.parametrize("function", ["prove", "prove_one"])
 @pytest.mark.parametrize(("late", "fresh"), [(-1, True), (0, True), (1, False)])
-def test_top_up__proof_of_256_slots__is_the_oldest(validators: Validators, late: int, fresh: bool):
+def test_top_up__state_of_256_slots_ago__is_the_oldest(validators: Validators, late: int, fresh: bool, function: str):
     (index,) = validators.predeposit()
-    proof = validators.proof(index)
+    if function == "prove":
+        validators.prove(index)
+    else:
+        validators.registry.prove_one(*alone(validators.proof(index)))
     age = validators.evm.now - validators.beacon.time
     validators.evm.travel(FRESH_SLOTS * SLOT_SECONDS - age + late)
     if fresh:
-        validators.registry.top_up(proof, validators.keys(index), [31 * GWEI_IN_ETHER])
+        validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
     else:
-        with reverts("proof: too old"):
-            validators.registry.top_up(proof, validators.keys(index), [31 * GWEI_IN_ETHER])
+        with reverts("validator: proof too old"):
+            validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
 
 
-@pytest.mark.parametrize(("keys", "count"), [(0, 0), (1, 0), (0, 1), (2, 1), (1, 2), (2, 3), (3, 2)])
+def test_top_up__old_state_proven_just_now__is_old(validators: Validators):
+    """What counts is the time of the state, not that of the proof."""
+    (index,) = validators.predeposit()
+    proof = validators.proof(index)
+    validators.evm.travel(FRESH_SLOTS * SLOT_SECONDS)
+    validators.registry.prove(proof)
+    with reverts("validator: proof too old"):
+        validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
+    (active,) = validators.active()
+    older = validators.proof(active)
+    validators.evm.travel(FRESH_SLOTS * SLOT_SECONDS)
+    validators.registry.prove(older)
+    with reverts("validator: proof too old"):
+        validators.registry.top_up(validators.keys(active), [GWEI_IN_ETHER])
+
+
+def test_top_up__one_of_many_too_old__reverts_for_all(validators: Validators):
+    old, new = validators.predeposit(2)
+    validators.prove(old)
+    validators.evm.travel(FRESH_SLOTS * SLOT_SECONDS)
+    validators.prove(new)
+    with reverts("validator: proof too old"):
+        validators.registry.top_up(validators.keys(new, old), [31 * GWEI_IN_ETHER] * 2)
+
+
+@pytest.mark.parametrize(("keys", "count"), [(1, 0), (0, 1), (2, 1), (1, 2), (2, 3), (3, 2)])
 def test_bad_006_top_up__lengths_that_differ__revert(validators: Validators, keys: int, count: int):
-    one, two, three = validators.predeposit(3)
-    proof = validators.proof(one, two)
-    gwei = [31 * GWEI_IN_ETHER] * count
+    indices = validators.predeposit(3)
+    validators.prove(*indices)
     with reverts("keys: wrong length"):
-        validators.registry.top_up(proof, validators.keys(*(one, two, three)[:keys]), gwei)
+        validators.registry.top_up(validators.keys(*indices[:keys]), [31 * GWEI_IN_ETHER] * count)
 
 
 @pytest.mark.parametrize("bytes_less", [1, 47, 48, -1])
 def test_bad_006_top_up__keys_of_another_length__revert(validators: Validators, bytes_less: int):
-    one, two = validators.predeposit(2)
-    keys = (validators.keys(one, two) + b"\x00")[: 96 - bytes_less]
+    indices = validators.predeposit(2)
+    validators.prove(*indices)
+    keys = (validators.keys(*indices) + bytes(1))[: 96 - bytes_less]
     with reverts("keys: wrong length"):
-        validators.registry.top_up(validators.proof(one, two), keys, [31 * GWEI_IN_ETHER] * 2)
+        validators.registry.top_up(keys, [31 * GWEI_IN_ETHER] * 2)
 
 
-def test_top_up__no_witnesses__reverts(validators: Validators):
-    validators.predeposit()
-    validators.publish()
-    empty = validators.beacon.prove([5], validators.evm.now)._replace(witnesses=[], branch=[])
-    with reverts("proof: wrong length"):
-        validators.registry.top_up(empty, b"", [])
+def test_top_up__nothing__moves_nothing(validators: Validators):
+    before = [validators.evm.balance(validators.pool), validators.pool.state()]
+    validators.registry.top_up(b"", [])
+    assert [validators.evm.balance(validators.pool), validators.pool.state()] == before
 
 
-def test_bad_086_top_up__another_key_than_the_witness__reverts(validators: Validators):
-    one, two = validators.predeposit(2)
-    for keys in ((two, one), (one, one), (two, two)):
-        with reverts("validator: another key"):
-            validators.registry.top_up(validators.proof(one, two), validators.keys(*keys), [31 * GWEI_IN_ETHER] * 2)
-    with reverts("validator: another key"):
-        validators.registry.top_up(validators.proof(one), validators.keys(two), [31 * GWEI_IN_ETHER])
+def test_top_up__more_than_a_hundred__reverts(validators: Validators):
+    (index,) = validators.active()
+    with reverts():
+        validators.registry.top_up(validators.keys(index) * 101, [GWEI_IN_ETHER] * 101)
 
 
-def test_bad_086_top_up__one_validator_twice__reverts(validators: Validators):
+def test_bad_010_top_up__key_of_nobody__reverts(validators: Validators):
+    (index,) = validators.active()
+    for keys in (pubkey_of(10**6), validators.keys(index)[:-1] + bytes(1), bytes(48)):
+        with reverts("validator: not in this state"):
+            validators.registry.top_up(keys, [31 * GWEI_IN_ETHER])
+
+
+def test_bad_010_top_up__not_proven_yet__reverts(validators: Validators):
     (index,) = validators.predeposit()
-    proof = validators.proof(index)
-    twice = proof._replace(witnesses=proof.witnesses * 2)
-    with reverts("proof: not in order"):
-        validators.registry.top_up(twice, validators.keys(index, index), [31 * GWEI_IN_ETHER] * 2)
+    with reverts("validator: not in this state"):
+        validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
 
 
-def test_bad_081_top_up__validators_in_two_subtrees_of_a_progressive_list__revert(validators: Validators):
-    """Of a later fork (test_registry_progressive_lists.py); the element 20 is the last of its subtree."""
-    indices = validators.predeposit(20)
-    validators.publish()
-    later = Fork(validators.beacon.slot, 64 + VALIDATORS_FIELD, 64 + BALANCES_FIELD)
-    validators.registry.add_fork(later, sender=validators.protocol.admin)
-    proof = validators.beacon.prove([20, 21], validators.evm.now)
-    with reverts("proof: not in one subtree"):
-        validators.registry.top_up(proof, validators.keys(20, 21), [31 * GWEI_IN_ETHER] * 2)
-    assert {20, 21} <= set(indices)
-
-
-def test_bad_010_top_up__compromised_in_the_very_proof__reverts(validators: Validators):
+def test_bad_010_top_up__compromised__reverts(validators: Validators):
     (index,) = validators.predeposit(credentials=b"\x01" + bytes(11) + bytes.fromhex(validators.vault.address[2:]))
     with reverts("validator: not in this state"):
         validators.top_up({index: 31})
-    assert validators.state(index) == State.PREDEPOSITED
+    assert validators.state(index) == State.COMPROMISED
 
 
 @pytest.mark.parametrize("what", ["slashed", "leaving"])
-def test_bad_010_top_up__slashed_or_leaving_in_the_very_proof__reverts(validators: Validators, what: str):
-    (index,) = validators.active()
+@pytest.mark.parametrize("before", [State.PROVEN, State.ACTIVE])
+def test_bad_010_top_up__slashed_or_leaving_since__reverts_once_that_is_proven(
+    validators: Validators, what: str, before: State
+):
+    index = validators.in_state(before)
+    older = validators.proof(index)
     if what == "slashed":
         validators.beacon.slash(index)
     else:
         validators.leave(index, delay=300)
-    with reverts("validator: not in this state"):
-        validators.top_up({index: 1})
-
-
-def test_bad_010_top_up__slashed_since_the_proof__reverts_once_that_is_proven(validators: Validators):
-    (index,) = validators.active()
-    older = validators.proof(index)
-    validators.leave(index, delay=300)
     validators.prove(index)
-    with reverts("validator: not in this state"):
-        validators.registry.top_up(older, validators.keys(index), [GWEI_IN_ETHER])
-
-
-def test_bad_086_top_up__same_proof_again__is_another_top_up_within_all_limits(validators: Validators):
-    """A proof is no voucher: it says what is, as often as somebody asks."""
-    (index,) = validators.predeposit()
-    proof = validators.proof(index)
     for _ in range(2):
-        validators.registry.top_up(proof, validators.keys(index), [1_023 * GWEI_IN_ETHER])
-    assert validators.record(index).stake == 2_047 * GWEI_IN_ETHER
+        with reverts("validator: not in this state"):
+            validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
+        validators.registry.prove(older)
+
+
+def test_bad_086_top_up__one_validator_twice__is_two_within_all_limits(validators: Validators):
+    """In a call or in two: the predeposit is bought once, and 2,048 ETH are the most."""
+    (index,) = validators.predeposit()
+    validators.prove(index)
+    before = sent(validators)
+    validators.registry.top_up(validators.keys(index, index), [1_000 * GWEI_IN_ETHER, 900 * GWEI_IN_ETHER])
+    assert [deposit.amount // GWEI_IN_ETHER for deposit in deposits(validators.evm)] == [1_000, 900]
+    assert sent(validators) - before == 1_901 * ETHER
+    validators.registry.top_up(validators.keys(index), [147 * GWEI_IN_ETHER])
+    assert validators.record(index).stake == 2_048 * GWEI_IN_ETHER
     with reverts("stake: not 32 to 2048 ETH"):
-        validators.registry.top_up(proof, validators.keys(index), [1_023 * GWEI_IN_ETHER])
-    assert validators.registry.operator(1).bond == GWEI_IN_ETHER, "the predeposit was bought once"
+        validators.registry.top_up(validators.keys(index), [GWEI_IN_ETHER])
+    assert validators.registry.operator(1).bond == GWEI_IN_ETHER
     validators.check()
 
 
@@ -408,4 +427,13 @@ def test_top_up__no_code_at_the_deposit_contract__reverts(validators: Validators
     (index,) = validators.predeposit()
     registry = deploy_registry(validators.protocol, validators.beacon, deposit_contract=OUTSIDER)
     with reverts("deposit contract: no code"):
-        registry.top_up(validators.proof(index), validators.keys(index), [31 * GWEI_IN_ETHER])
+        registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
+
+
+def test_top_up__operator_that_no_number_can_hold__reverts(validators: Validators):
+    (huge,) = validators.active()
+    (index,) = validators.predeposit()
+    validators.beacon.validators[huge].effective_balance = 2**48 - 1
+    validators.prove(huge, index)
+    with reverts("operator: number too large"):
+        validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])

@@ -81,7 +81,7 @@ EVERYBODYS = [
     *keys("WithdrawalQueue", "claim/1 claim/2 claim_many/2"),
     *keys("WithdrawalVault", "__default__/0"),
     *keys("ExecutionVault", "__default__/0"),
-    *keys("ValidatorRegistry", "add_bond/1 prove/1 prove_withdrawn/3 record_exits/0 top_up/3"),
+    *keys("ValidatorRegistry", "add_bond/1 prove/1 prove_one/4 prove_withdrawn/6 record_exits/0 top_up/2"),
     *keys("Timelock", "__default__/0"),
 ]
 
@@ -97,7 +97,7 @@ PAUSED = {
     "RebasingToken.stake/2": "deposit: paused",
     "RebasingToken.stake/3": "deposit: paused",
     "FloePool.send_to_validators/1": "stake: over the limit",
-    "ValidatorRegistry.top_up/3": "stake: over the limit",
+    "ValidatorRegistry.top_up/2": "stake: over the limit",
     "FloePool.fulfil/0": "fulfil: paused",
     "FloePool.fulfil/1": "fulfil: paused",
     "FloePool.redeem/3": "instant: over the limit",
