@@ -112,10 +112,11 @@ def _request_withdrawals(
             if operators._stake(v.operator) <= operators._part(v.operator, keep):
                 reasons._refuse(reasons.NOT_ABOVE_QUOTA)
             # A whole validator goes only where its spare part would not do; of that as much as is missing.
-            if amount > 0:
-                amount = min(spare, missing)
-            elif missing <= spare:
+            worth: uint256 = max(missing, MIN_PULL)
+            if missing == 0 or (amount == 0 and worth <= spare):
                 reasons._refuse(reasons.PULL_AMOUNT)
+            if amount > 0:
+                amount = min(spare, worth)
         if amount == 0 and amounts[k] == 0:
             v.state = IValidatorRegistry.State.EXITING
             v.pulled = was.stake

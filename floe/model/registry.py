@@ -350,10 +350,11 @@ class Registry:
             if not keeper:
                 if self.operators[was.operator].stake <= self._part(was.operator, keep):
                     raise Revert("operator: not above its quota")
-                if wanted:
-                    amount = min(spare, missing)
-                elif missing <= spare:
+                worth = max(missing, MIN_PULL)
+                if missing == 0 or (not wanted and worth <= spare):
                     raise Revert("withdrawal: too much")
+                if wanted:
+                    amount = min(spare, worth)
             if wanted and not MIN_PULL <= amount <= spare:
                 raise Revert("withdrawal: too much")
             pulled, state = (amount, was.state) if wanted else (was.stake, State.EXITING)

@@ -444,10 +444,12 @@ def test_stranger__missing__rounds_up_to_the_gwei(scene: Scene, wei: int, gwei: 
     assert scene.validators.registry.missing() == 0
 
 
-def test_stranger__less_than_an_ether_missing__is_not_worth_a_part(scene: Scene):
+def test_stranger__less_than_an_ether_missing__an_ether_comes(scene: Scene):
     scene.leave_missing(ETHER - GWEI)
     with reverts(TOO_MUCH):
-        scene.pull({scene.large: 1})
+        scene.pull({scene.large: 0})
+    scene.pull({scene.large: 1})
+    assert scene.validators.record(scene.large).pulled == GWEI_IN_ETHER
 
 
 def test_stranger__nothing_missing__reverts(scene: Scene):
