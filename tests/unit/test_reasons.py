@@ -83,9 +83,9 @@ UNREACHABLE = [
     ("ValidatorRegistry", "add_bond top_up", "bond: too low", "these only raise it"),
     (
         "ValidatorRegistry",
-        "withdraw_bond request_withdrawals",
+        "withdraw_bond request_withdrawals consolidate",
         "operator: number too large",
-        "these only lower bond and stake",
+        "these only lower bond and stake, or move stake within an operator",
     ),
     (
         "ValidatorRegistry",
@@ -101,9 +101,9 @@ UNREACHABLE = [
     ),
     (
         "ValidatorRegistry",
-        "prove_withdrawn",
-        "proof: not in order; proof: not in one subtree",
-        "it takes one validator",
+        "prove_one prove_withdrawn",
+        "proof: not in one subtree",
+        "these take one validator",
     ),
 ]
 

@@ -405,8 +405,13 @@ def test_prove__slashed_for_a_registry_that_was_replaced__reverts(validators: Va
     pool.revokeRole(pool.REGISTRY_ROLE(), validators.registry, sender=admin)
     validators.prove(index)
     validators.beacon.slash(index)
+    proof = validators.proof(index)
     with reverts("access_control: account is missing role"):
-        validators.prove(index)
+        validators.registry.prove(proof)
+    with reverts("access_control: account is missing role"):
+        validators.registry.prove_one(*alone(proof))
+    with reverts("access_control: account is missing role"):
+        validators.registry.prove_withdrawn(*alone(proof), *validators.beacon.prove_balance(index))
 
 
 # --- exits ---

@@ -18,6 +18,7 @@ from floe.devnet.system_contracts import DEPOSIT_CONTRACT
 from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER, key_of
 from tests.beacon import (
     COUNCIL,
+    DEPOSIT_TIME,
     KEEPER,
     LIMITS,
     MANAGER,
@@ -82,8 +83,10 @@ class DepositQueue:
 
     def top_up(self, number: int, gwei: int) -> None:
         """Let anybody try to send the pool's ETH after it."""
-        v, index = self.validators, self.index[pubkey_of(number)]
-        v.registry.top_up(v.proof(index), pubkey_of(number), [gwei])
+        v = self.validators
+        if pubkey_of(number) in self.index:
+            v.prove(self.index[pubkey_of(number)])
+        v.registry.top_up(pubkey_of(number), [gwei])
         bought = v.evm.events(v.registry, "ToppedUp")[0].fields["bought"]
         self.ours[pubkey_of(number)] = self.ours.get(pubkey_of(number), 0) + gwei + bought
         self.take()
@@ -122,11 +125,11 @@ def test_bad_001_front_run__operator_deposits_first_with_its_own_credentials__co
     index = queue.index[pubkey_of(1)]
     assert v.beacon.validators[index].balance == gwei + GWEI_IN_ETHER
     with reverts("validator: not in this state"):
-        queue.top_up(1, 31 * GWEI_IN_ETHER)
+        v.registry.top_up(pubkey_of(1), [31 * GWEI_IN_ETHER])
     v.prove(index)
     assert v.state(index) == State.COMPROMISED
     with reverts("validator: not in this state"):
-        queue.top_up(1, 31 * GWEI_IN_ETHER)
+        v.registry.top_up(pubkey_of(1), [31 * GWEI_IN_ETHER])
     assert [v.evm.balance(v.pool), v.pool.outside(), v.pool.state()[5]] == before
     assert v.registry.operator(1).bond == 0, "its ETH is in its own validator, not in its bond"
     v.check()
@@ -139,7 +142,7 @@ def test_bad_001_front_run__own_credentials_after_ours__are_a_gift_to_us(queue: 
     queue.directly(1, theirs(), 40 * GWEI_IN_ETHER)
     queue.top_up(1, 31 * GWEI_IN_ETHER)
     queue.check()
-    assert v.pool.outside() == v.protocol.pool.outside()
+    v.prove(queue.index[pubkey_of(1)])
     assert v.record(queue.index[pubkey_of(1)]).stake == 72 * GWEI_IN_ETHER
     v.check()
 
@@ -199,8 +202,9 @@ def test_bad_003_reentry__deposit_contract_that_calls_back__is_locked_out(valida
         registry.add_operator(manager, wallet, 100, 10, sender=COUNCIL)
     registry.add_bond(2, sender=OUTSIDER, value=5 * ETHER)
     indices = validators.predeposit(2)
+    validators.prove(*indices)
     proof = validators.proof(*indices)
-    arguments = (proof, validators.keys(*indices), [31 * GWEI_IN_ETHER] * 2)
+    arguments = (validators.keys(*indices), [31 * GWEI_IN_ETHER] * 2)
     backs = [
         registry.encode("predeposit", 2, pubkey_of(90), signature_of(90)),
         registry.encode("top_up", *arguments),
@@ -232,8 +236,9 @@ def test_bad_005_signature__that_the_chain_refuses__costs_the_operator_one_ether
     assert (v.registry.operator(1).bond, v.registry.operator(1).open) == (0, 1)
     # Somebody else's validator proves nothing about it.
     (other,) = v.predeposit(operator=2)
-    with reverts("validator: another key"):
-        v.registry.top_up(v.proof(other), pubkey_of(1), [31 * GWEI_IN_ETHER])
+    v.prove(other)
+    with reverts("validator: not in this state"):
+        v.registry.top_up(pubkey_of(1), [31 * GWEI_IN_ETHER])
     assert [v.evm.balance(v.pool), v.pool.outside()] == before
     # A right deposit of somebody for the same key makes it provable after all, as whatever it says.
     queue.directly(1, theirs())
@@ -248,8 +253,8 @@ def test_bad_007_gas__ten_thousand_deposits_in_the_buffer__are_made_call_by_call
     for batch in range(2):
         indices = validators.predeposit(100, operator=1 + batch)
         assert validators.evm.gas_used < 10_000_000
-        proof = validators.proof(*indices)
-        validators.registry.top_up(proof, validators.keys(*indices), [1_000 * GWEI_IN_ETHER] * 100)
+        validators.prove(*indices)
+        validators.registry.top_up(validators.keys(*indices), [1_000 * GWEI_IN_ETHER] * 100)
         assert validators.evm.gas_used < 10_000_000
         sent += 100 * 1_001 * GWEI_IN_ETHER
         assert validators.registry.staked() == sent
@@ -332,7 +337,7 @@ def test_bad_015_pending__validator_at_every_step__is_counted_once(validators: V
         registry.predeposit(2, validators.keys(index), signature_of(1), sender=OTHER_MANAGER, value=ETHER)
     other = deploy_registry(validators.protocol, validators.beacon)
     with reverts("validator: not in this state"):
-        other.top_up(validators.proof(index), validators.keys(index), [GWEI_IN_ETHER])
+        other.top_up(validators.keys(index), [GWEI_IN_ETHER])
     assert validators.record(index).operator == 1
     assert counted() == (32, 32)
     validators.check()
@@ -395,8 +400,13 @@ def test_bad_085_not_active__validator__proves_its_credentials_and_is_worth_noth
     worth = [validators.pool.totalAssets(), validators.pool.totalSupply(), validators.pool.outside()]
     validators.registry.prove(proof)
     assert [validators.pool.totalAssets(), validators.pool.totalSupply(), validators.pool.outside()] == worth
-    validators.registry.top_up(proof, validators.keys(index), [31 * GWEI_IN_ETHER])
+    validators.registry.top_up(validators.keys(index), [31 * GWEI_IN_ETHER])
     assert validators.pool.totalAssets() == worth[0]
+    # Nothing can be asked of it: the chain would not heed it.
+    validators.prove(index)
+    for gwei in (0, GWEI_IN_ETHER):
+        with reverts("validator: not in this state"):
+            validators.pull({index: gwei})
     validators.check()
 
 
@@ -428,7 +438,7 @@ def test_bad_089_requests__three_in_ten_dropped__books_follow_what_the_chain_did
                 validators.withdraw(index)
                 validators.close(index)
         validators.check()
-    validators.evm.travel(40 * DAY)
+    validators.evm.travel(DEPOSIT_TIME + DAY)
     validators.prove(*(i for i in indices if validators.state(i) != State.CLOSED))
     for index in indices:
         v = validators.record(index)
