@@ -436,6 +436,7 @@ def test_prove__exit_that_was_requested__is_seen_once(validators: Validators):
     assert [event.name for event in validators.evm.events(validators.registry)] == ["Exiting"]
     record = validators.record(index)
     validators.prove(index)
+    assert not validators.evm.events(validators.registry)
     assert validators.record(index)._replace(proven_at=record.proven_at) == record
     assert record.pulled == 32 * GWEI_IN_ETHER
 
