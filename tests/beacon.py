@@ -250,11 +250,6 @@ class Validators:
         """Let time pass until the last block knows the root of the state of this second, the start of a slot."""
         return self.publish((second - self.evm.now) // SLOT_SECONDS + 1)
 
-    @property
-    def state_time(self) -> int:
-        """Second of the state that was published last."""
-        return self.beacon.time
-
     def proof(self, *indices: int) -> Proof:
         """Prove validators as they are now."""
         return self.beacon.prove(sorted(indices), self.publish())

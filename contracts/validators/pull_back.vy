@@ -13,7 +13,6 @@ from contracts.lib import reasons
 from contracts.validators import beacon_chain
 from contracts.validators import operators
 from contracts.validators import validator_book
-from interfaces import IFloePool
 from interfaces import IValidatorRegistry
 from interfaces import IWithdrawalQueue
 from interfaces import IWithdrawalVault

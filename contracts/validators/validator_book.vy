@@ -16,7 +16,6 @@ from contracts.lib import reasons
 from contracts.lib import ssz
 from contracts.validators import beacon_chain
 from contracts.validators import operators
-from interfaces import IFloePool
 from interfaces import IValidatorRegistry
 
 uses: beacon_chain

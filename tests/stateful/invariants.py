@@ -30,7 +30,6 @@ from tests.stateful.world import (
 U40 = 2**40 - 1
 PAUSE_IN_TOTALS = U40 << 192
 TIMES_IN_PAST = U40 << 96 | U40 << 216
-OVER_96_BITS = "pool: total over 96 bits"
 NEVER_TAKES_ETHER = frozenset((REFUSER, BURNER, GORGER, TOKEN))
 """Owners that cannot be paid by somebody else's claim."""
 MAY_NOT_FULFIL = frozenset(

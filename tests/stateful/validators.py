@@ -93,7 +93,6 @@ OTHERS_BALANCE = 33 * 10**15
 """Gwei of the rest of Ethereum's validators."""
 KEPT_BLOCKS = 64
 """Blocks whose states can still be proven."""
-DEPOSIT_EVENT = keccak(text="DepositEvent(bytes,bytes,bytes,bytes,bytes)")
 
 
 class Block(NamedTuple):
