@@ -162,7 +162,7 @@ def prove(proof: IValidatorRegistry.Proof):
             the pool's pending loss at once.
     @dev Reverts: "block root: not known", "proof: wrong root", "proof: wrong length",
          "proof: index too high", "proof: not in one subtree", "fork: none for this slot",
-         "validator: not in this state".
+         "validator: not in this state", "access_control: account is missing role" (the pool's, for a slashing).
     """
     at: uint256 = beacon_chain._check_header(proof.timestamp, proof.header)
     leaves: DynArray[bytes32, ssz.MAX_NODES] = []
@@ -186,7 +186,7 @@ def prove_one(
     branch: DynArray[bytes32, ssz.MAX_BRANCH],
 ):
     """
-    @notice As `prove`, for one validator: cheaper, because no memory is laid out for a hundred.
+    @notice As `prove`, for one validator: cheaper, because no memory is laid out for a hundred. Reverts: as `prove`.
     """
     self._prove_one(timestamp, header, witness, branch)
 
@@ -215,7 +215,7 @@ def top_up(pubkeys: Bytes[PUBKEY * MAX_KEYS], amounts: DynArray[uint256, MAX_KEY
     @param amounts Gwei for each.
     @dev Reverts: "keys: wrong length", "validator: proof too old", "validator: not in this state",
          "top-up: below 1 ETH", "stake: not 32 to 2048 ETH", "operator: over its quota", "stake: over the limit",
-         "deposit contract: no code".
+         "deposit contract: no code", "access_control: account is missing role" (the pool's).
     """
     beacon_chain._check_deposit_contract()
     count: uint256 = len(amounts)
@@ -250,7 +250,7 @@ def _book_top_up(key: bytes32, amount: uint256, assets: uint256) -> uint256:
         v.stake = PREDEPOSIT
         operators._change_bond(v.operator, convert(bought, int256))
     else:
-        pull_back._check_at_rest(v, 0)
+        pull_back._check_at_rest(v, max_value(uint256))
     if v.proven_at + FRESH_SLOTS * beacon_chain.SECONDS_PER_SLOT < block.timestamp:
         reasons._refuse(reasons.PROOF_OLD)
     if amount < MIN_TOP_UP:
@@ -293,7 +293,8 @@ def consolidate(sources: Bytes[PUBKEY * 64], targets: Bytes[PUBKEY * 64]) -> uin
             ours and active, with nothing under way. Keeper only. `msg.value` as in `request_withdrawals`.
     @return The wei of fees.
     @dev Reverts: "access_control: account is missing role", "keys: wrong length", "consolidation: same validator",
-         "validator: not in this state", "stake: not 32 to 2048 ETH", and as `WithdrawalVault.request`.
+         "consolidation: other operator", "validator: not in this state", "stake: not 32 to 2048 ETH", and as
+         `WithdrawalVault.request`.
     """
     access_control._check_role(KEEPER_ROLE, msg.sender)
     return pull_back._consolidate(sources, targets)
@@ -312,7 +313,7 @@ def prove_withdrawn(
     @notice Close a validator that may withdraw and has nothing left. Anyone may call.
     @param balance The chunk of four balances that holds the validator's.
     @param balance_branch From that chunk up to the state root.
-    @dev Reverts: as `prove`, and "validator: not withdrawn".
+    @dev Reverts: as `prove` ("access_control: account is missing role" included), and "validator: not withdrawn".
     """
     self._prove_one(timestamp, header, witness, branch)
     chunk: uint256 = witness.index // 4
@@ -365,7 +366,8 @@ def set_operator(id: uint256, manager: address, weight: uint256, limit: uint256)
 def add_fork(fork: IValidatorRegistry.Fork):
     """
     @notice Append the places of validators and balances in the beacon state from a slot on. Admin only.
-    @dev Reverts: "access_control: account is missing role", "fork: not after the last", "parameter: out of bounds".
+    @dev Reverts: "access_control: account is missing role", "fork: not after the last", "fork: too many",
+         "parameter: out of bounds".
     """
     access_control._check_role(access_control.DEFAULT_ADMIN_ROLE, msg.sender)
     beacon_chain._add_fork(fork)
@@ -388,15 +390,6 @@ def forks() -> DynArray[IValidatorRegistry.Fork, 16]:
     @notice The table of forks.
     """
     return beacon_chain._forks()
-
-
-@external
-@view
-def pool() -> address:
-    """
-    @notice The pool whose buffer is staked.
-    """
-    return operators.POOL.address
 
 
 @external

@@ -90,7 +90,10 @@ def _request_withdrawals(
         reasons._refuse(reasons.KEYS_LENGTH)
     missing: uint256 = 0  # Gwei; the keeper is not held to it
     keep: uint256 = 0  # Gwei; what should stay staked
+    seen_by: uint256 = block.timestamp
     if not keeper:
+        # A request that the beacon chain ignores would hold up others: it heeds none in a validator's first 27 hours.
+        seen_by -= validator_book.REQUEST_TIME
         if not self._overdue(day):
             reasons._refuse(reasons.NOT_OVERDUE)
         missing = (self._missing() + operators.WEI_IN_GWEI - 1) // operators.WEI_IN_GWEI
@@ -102,8 +105,9 @@ def _request_withdrawals(
         pubkey: Bytes[PUBKEY] = slice(pubkeys, k * PUBKEY, PUBKEY)
         key: bytes32 = beacon_chain._key(pubkey)
         amount: uint256 = amounts[k]
+        full: bool = amount == 0
         was: IValidatorRegistry.Validator = validator_book._load(key)
-        self._check_at_rest(was, 1)
+        self._check_at_rest(was, seen_by)
         v: IValidatorRegistry.Validator = was
         # A validator below 32 ETH has nothing to spare.
         spare: uint256 = was.stake - min(MIN_STAKE, was.stake)
@@ -112,21 +116,20 @@ def _request_withdrawals(
                 reasons._refuse(reasons.NOT_ABOVE_QUOTA)
             # A whole validator goes only where its spare part would not do; of that as much as is missing.
             worth: uint256 = max(missing, MIN_PULL)
-            if missing == 0 or (amount == 0 and worth <= spare):
+            if missing == 0 or (full and worth <= spare):
                 reasons._refuse(reasons.PULL_AMOUNT)
-            if amount > 0:
+            if not full:
                 amount = min(spare, worth)
-        if amount == 0 and amounts[k] == 0:
+        v.pulled = amount
+        if full:
             v.state = IValidatorRegistry.State.EXITING
             v.pulled = was.stake
-        else:
-            if amount < MIN_PULL or amount > spare:
-                reasons._refuse(reasons.PULL_AMOUNT)
-            v.pulled = amount
+        elif amount < MIN_PULL or amount > spare:
+            reasons._refuse(reasons.PULL_AMOUNT)
         missing -= min(v.pulled, missing)
         v.pulled_at = block.timestamp
         validator_book._save(key, was, v)
-        log IValidatorRegistry.WithdrawalRequested(key=key, amount=v.pulled, full=amount == 0)
+        log IValidatorRegistry.WithdrawalRequested(key=key, amount=v.pulled, full=full)
         # 48 bytes of key, then the amount in Gwei as eight bytes, the highest first; 0 asks for everything.
         payloads.append(concat(pubkey, convert(convert(amount, uint64), bytes8)))
     return extcall VAULT.request(WITHDRAWAL, payloads, msg.sender, value=msg.value)
@@ -160,8 +163,8 @@ def _move(source_key: bytes32, target_key: bytes32):
     """
     source: IValidatorRegistry.Validator = validator_book._load(source_key)
     target: IValidatorRegistry.Validator = validator_book._load(target_key)
-    self._check_at_rest(source, 1)
-    self._check_at_rest(target, 1)
+    self._check_at_rest(source, block.timestamp)
+    self._check_at_rest(target, block.timestamp)
     if source.operator != target.operator:
         reasons._refuse(reasons.OTHER_OPERATOR)
     emptied: IValidatorRegistry.Validator = source
@@ -179,12 +182,16 @@ def _move(source_key: bytes32, target_key: bytes32):
 
 @internal
 @view
-def _check_at_rest(v: IValidatorRegistry.Validator, seen: uint256):
+def _check_at_rest(v: IValidatorRegistry.Validator, seen_by: uint256):
     """
-    @notice Stake is moved only with an active validator for which nothing is under way. With `seen` of 1 it must have
-            been proven active on the beacon chain as well, which ignores other requests.
+    @notice Stake is moved only with an active validator for which nothing is under way, and which was proven active on
+            the beacon chain (or last asked) by the time `seen_by`; with the highest number, whether it was or not.
     """
-    if v.state != IValidatorRegistry.State.ACTIVE or v.pulled > 0 or v.pulled_at < seen:
+    if (
+        v.state != IValidatorRegistry.State.ACTIVE
+        or v.pulled > 0
+        or unsafe_sub(v.pulled_at, 1) > seen_by  # 0, never, becomes the highest number
+    ):
         reasons._refuse(reasons.VALIDATOR_STATE)
 
 

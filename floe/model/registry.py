@@ -345,7 +345,7 @@ class Registry:
             pubkey = pubkeys[k * PUBKEY : (k + 1) * PUBKEY]
             key = key_of(pubkey)
             was = self.validators.get(key, Validator())
-            self._check_seen(was)
+            self._check_seen(was, self.chain.now if keeper else self.chain.now - REQUEST_TIME)
             spare, amount = max(was.stake - MIN_STAKE, 0), wanted
             if not keeper:
                 if self.operators[was.operator].stake <= self._part(was.operator, keep):
@@ -381,8 +381,8 @@ class Registry:
     def _move(self, source_key: bytes, target_key: bytes) -> None:
         """Book that a validator is to move into another of the same operator."""
         source, target = (self.validators.get(key, Validator()) for key in (source_key, target_key))
-        self._check_seen(source)
-        self._check_seen(target)
+        self._check_seen(source, self.chain.now)
+        self._check_seen(target, self.chain.now)
         if source.operator != target.operator:
             raise Revert("consolidation: other operator")
         now, stake = self.chain.now, target.stake + source.stake
@@ -424,10 +424,10 @@ class Registry:
         self._save(chunks[0], was, was._replace(state=State.CLOSED, stake=0, pulled=0))
         self._close(was.operator)
 
-    def _check_seen(self, v: Validator) -> None:
-        """Refuse what the beacon chain would ignore: a validator must have been proven active."""
+    def _check_seen(self, v: Validator, seen_by: int) -> None:
+        """Refuse what the beacon chain may ignore: a validator must have been proven active by then."""
         self._check_at_rest(v)
-        if v.pulled_at == 0:
+        if v.pulled_at == 0 or v.pulled_at - 1 > seen_by:
             raise Revert("validator: not in this state")
 
     def _check_at_rest(self, v: Validator) -> None:
@@ -554,7 +554,7 @@ class Registry:
 
     def _check_reward_address(self, reward_address: Address) -> None:
         self.pool._enter()
-        if reward_address in (ZERO, self.address, self.pool.address, self.pool.queue.address):
+        if reward_address in (ZERO, self.address, self.pool.address):
             raise Revert("receiver: refused")
 
     def _to_gwei(self, wei: int) -> int:

@@ -85,7 +85,6 @@ REGISTRY = """
     forks() (uint256,uint256,uint256)[] view
     operator_count() uint256 view
     parameters() (uint256,uint256) view
-    pool() address view
     set_operator(uint256,address,uint256,uint256) - nonpayable
     set_parameters((uint256,uint256)) - nonpayable
     set_reward_address(uint256,address) - nonpayable

@@ -17,7 +17,6 @@ U96 = 2**96 - 1
 
 def test_deploy__constants__are_those_given(validators: Validators):
     registry, beacon = validators.registry, validators.beacon
-    assert registry.pool() == validators.pool.address
     assert registry.credentials() == b"\x02" + bytes(11) + bytes.fromhex(validators.vault.address[2:])
     assert tuple(registry.chain_constants()) == Chain(
         "0x00000000219ab540356cbb839cbe05303d7705fa", beacon.genesis_time, 12, 32, 8_192

@@ -14,6 +14,7 @@ from tests.beacon import (
     KEEPER,
     MANAGER,
     OTHER_MANAGER,
+    REQUEST_TIME,
     WITHDRAWAL,
     State,
     Validators,
@@ -27,6 +28,7 @@ from tests.protocol import OUTSIDER, STAKER, U96
 GWEI = 10**9
 TOO_MUCH = "withdrawal: too much"
 AT_QUOTA = "operator: not above its quota"
+NOT_AT_REST = "validator: not in this state"
 ANSWERS_ONE = "36600c5760015f5260205ff35b5f5ffd"
 """Code: without input it answers 1, with input it reverts."""
 
@@ -141,7 +143,7 @@ def test_bad_091_request__one_validator_twice_in_a_call__reverts(validators: Val
     (index,) = validators.active(stake=64)
     keys = validators.keys(index, index)
     for gwei in ([0, 0], [GWEI_IN_ETHER] * 2, [0, GWEI_IN_ETHER], [GWEI_IN_ETHER, 0]):
-        with reverts("validator: not in this state"):
+        with reverts(NOT_AT_REST):
             validators.registry.request_withdrawals(keys, gwei, sender=KEEPER, value=ETHER)
 
 
@@ -155,7 +157,7 @@ def test_request__not_seen_active__reverts(validators: Validators, gwei: int):
     for epoch in (2**64 - 1, beacon.epoch + 100):
         beacon.validators[index].activation_epoch = epoch
         validators.prove(index)
-        with reverts("validator: not in this state"):
+        with reverts(NOT_AT_REST):
             validators.pull({index: gwei})
     validators.publish()
     beacon.validators[index].activation_epoch = beacon.epoch
@@ -575,7 +577,7 @@ def test_stranger__more_missing_than_staked__nobody_is_spared(scene: Scene):
 
 def test_stranger__key_of_nobody__reverts(scene: Scene):
     v = scene.validators
-    with reverts("validator: not in this state"):
+    with reverts(NOT_AT_REST):
         v.registry.request_withdrawals(bytes(48), [1], scene.day, sender=OUTSIDER, value=1)
 
 
@@ -607,3 +609,23 @@ def test_bad_091_stranger__dust__does_not_keep_others_from_pulling(scene: Scene)
     assert v.registry.under_way() == missing
     v.pull({scene.medium: GWEI_IN_ETHER})
     v.check()
+
+
+def test_request__validator_seen_active_just_now__strangers_wait_two_days(validators: Validators):
+    v = validators
+    (young,) = v.predeposit()
+    v.top_up({young: 2_047})
+    v.protocol.to_validators()
+    day = v.make_overdue(1_000 * ETHER, STAKER)
+    with reverts(NOT_AT_REST):
+        v.pull({young: 1}, sender=OUTSIDER, day=day)
+    v.activate(young)
+    seen_at = v.record(young).pulled_at
+    v.evm.travel(seen_at + REQUEST_TIME - 2 - v.evm.now)
+    with reverts(NOT_AT_REST):
+        v.pull({young: 1}, sender=OUTSIDER, day=day)
+    with v.evm.undone():
+        v.pull({young: GWEI_IN_ETHER})  # the keeper need not wait
+    v.evm.travel(1)
+    v.pull({young: 1}, sender=OUTSIDER, day=day)
+    assert v.record(young).pulled > GWEI_IN_ETHER
