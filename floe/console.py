@@ -259,7 +259,7 @@ class Helpers:
     def prove(self, *validators: int | str | bytes, sender: Any = None) -> int:
         """Show the registry what the beacon chain says of validators, and return of how many.
 
-        They are named by index, public key or the registry's key; by default all that are there of which a proof may say something new.
+        They are named by index, public key or the registry's key; by default all open ones.
         """
         account, snapshot = self._sender(sender), self._snapshot()
         proofs = snapshot.batches(_named(validators) or list(snapshot.find(self._keys_in(*OPEN)).values()))

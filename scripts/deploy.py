@@ -13,7 +13,7 @@ from ape.cli import ConnectedProviderCommand, network_option
 from ape.cli.options import NETWORK_META_KEY
 from ape.exceptions import ApeException, NetworkMismatchError, ProviderError
 from ape.logging import LogLevel, logger
-from requests.exceptions import ConnectionError as NoConnectionError
+from requests import RequestException
 from rich.console import Console
 
 from floe.beacon.client import BeaconClient, BeaconError
@@ -54,7 +54,7 @@ class Connected(ConnectedProviderCommand):  # type: ignore[misc]
             return super().invoke(ctx)
         except NetworkMismatchError as error:
             raise click.ClickException(str(error)) from None
-        except (ProviderError, NoConnectionError, ConnectionError):
+        except (ProviderError, ConnectionError, RequestException):
             if "://" in choice:
                 reason = f"no node answers on {choice}: start it (`anvil`), or correct --network"
             elif ctx.meta[URI] and URI not in os.environ:

@@ -54,6 +54,8 @@ WITHDRAWAL, CONSOLIDATION = 1, 2
 SLOT_SECONDS = 12
 RING = 8_191
 """Block roots that EIP-4788 keeps."""
+MIN_PULL = 5 * GWEI_IN_ETHER
+"""Gwei; no smaller part can be asked for."""
 FRESH_SLOTS = 256
 """Age of the oldest proof that a top-up takes."""
 REQUEST_TIME = 2 * DAY

@@ -44,6 +44,10 @@ exports: (
     access_control.revokeRole,
 )
 exports: (
+    beacon_chain.chain_constants,
+    beacon_chain.credentials,
+)
+exports: (
     operators.add_bond,
     operators.operator,
     operators.operator_count,
@@ -214,8 +218,8 @@ def top_up(pubkeys: Bytes[PUBKEY * MAX_KEYS], amounts: DynArray[uint256, MAX_KEY
     @param pubkeys BLS public keys of 48 bytes, one after the other.
     @param amounts Gwei for each.
     @dev Reverts: "keys: wrong length", "validator: proof too old", "validator: not in this state",
-         "top-up: below 1 ETH", "stake: not 32 to 2048 ETH", "operator: over its quota", "stake: over the limit",
-         "deposit contract: no code", "access_control: account is missing role" (the pool's).
+         "top-up: below 1 ETH", "stake: not 32 to 2048 ETH", "operator: over its limit", "operator: over its quota",
+         "stake: over the limit", "deposit contract: no code", "access_control: account is missing role" (the pool's).
     """
     beacon_chain._check_deposit_contract()
     count: uint256 = len(amounts)
@@ -260,6 +264,7 @@ def _book_top_up(key: bytes32, amount: uint256, assets: uint256) -> uint256:
         reasons._refuse(reasons.STAKE_BOUNDS)
     v.topped_at = block.timestamp
     validator_book._save(key, was, v)
+    operators._open(v.operator, 0)  # not while it is suspended
     if operators._stake(v.operator) > operators._part(v.operator, assets):
         reasons._refuse(reasons.OVER_QUOTA)
     log IValidatorRegistry.ToppedUp(operator=v.operator, key=key, amount=amount, bought=bought)
@@ -390,21 +395,3 @@ def forks() -> DynArray[IValidatorRegistry.Fork, 16]:
     @notice The table of forks.
     """
     return beacon_chain._forks()
-
-
-@external
-@view
-def credentials() -> bytes32:
-    """
-    @notice The withdrawal credentials of all our validators.
-    """
-    return beacon_chain.CREDENTIALS
-
-
-@external
-@view
-def chain_constants() -> IValidatorRegistry.Chain:
-    """
-    @notice The beacon chain's constants as this registry knows them.
-    """
-    return beacon_chain._chain()

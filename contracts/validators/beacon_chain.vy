@@ -111,9 +111,21 @@ def _forks() -> DynArray[IValidatorRegistry.Fork, MAX_FORKS]:
     return table
 
 
-@internal
+@external
 @view
-def _chain() -> IValidatorRegistry.Chain:
+def credentials() -> bytes32:
+    """
+    @notice The withdrawal credentials of all our validators.
+    """
+    return CREDENTIALS
+
+
+@external
+@view
+def chain_constants() -> IValidatorRegistry.Chain:
+    """
+    @notice The beacon chain's constants as this registry knows them.
+    """
     return IValidatorRegistry.Chain(
         deposit_contract=DEPOSIT_CONTRACT.address,
         genesis_time=GENESIS_TIME,

@@ -228,14 +228,11 @@ def _close(id: uint256):
 @internal
 def _suspend(id: uint256):
     """
-    @notice Take an operator's weight: it gets no more stake until the council says otherwise.
+    @notice Set an operator's limit to 0: it gets neither validators nor stake until the council says otherwise. Its
+            weight stays, because the others' parts must not grow by it.
     """
-    place: uint256 = self.places[id]
-    weight: uint256 = (place >> 160) & U32
-    if weight > 0:
-        self.totals -= weight
-        self.places[id] = place ^ (weight << 160)
-        self._log(id)
+    self.places[id] &= ~(U32 << 192)
+    self._log(id)
 
 
 @internal

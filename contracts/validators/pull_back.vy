@@ -24,8 +24,8 @@ MAX_REQUESTS: constant(uint256) = 64
 PUBKEY: constant(uint256) = 48
 DAY: constant(uint256) = 86_400
 RATE_UNIT: constant(uint256) = 10**18
-# Less than this is not worth a request that closes the validator to others.
-MIN_PULL: constant(uint256) = 10**9  # Gwei
+# Less than this could not be told from what effective balances vary by, so nobody could see whether it was paid.
+MIN_PULL: constant(uint256) = 5 * 10**9  # Gwei
 MIN_STAKE: constant(uint256) = 32 * 10**9  # Gwei; MIN_ACTIVATION_BALANCE
 MAX_STAKE: constant(uint256) = 2_048 * 10**9  # Gwei; MAX_EFFECTIVE_BALANCE_ELECTRA
 
@@ -67,7 +67,7 @@ def overdue(day: uint256) -> bool:
     """
     @notice Whether exits that were eligible on `day` are unpaid although the promise is over.
     """
-    return self._overdue(day)
+    return self._overdue(day, 1)
 
 
 @external
@@ -94,12 +94,13 @@ def _request_withdrawals(
     if not keeper:
         # A request that the beacon chain ignores would hold up others: it heeds none in a validator's first 27 hours.
         seen_by -= validator_book.REQUEST_TIME
-        if not self._overdue(day):
+        if not self._overdue(day, 1):
             reasons._refuse(reasons.NOT_OVERDUE)
         missing = (self._missing() + operators.WEI_IN_GWEI - 1) // operators.WEI_IN_GWEI
-        staked: uint256 = operators._staked()
-        keep = staked - min(missing, staked)
-
+        # Where the operators above their part have nothing that the beacon chain would give, all are asked in the end.
+        if not self._overdue(day, 2):
+            staked: uint256 = operators._staked()
+            keep = staked - min(missing, staked)
     payloads: DynArray[Bytes[256], MAX_REQUESTS] = []
     for k: uint256 in range(count, bound=MAX_REQUESTS):
         pubkey: Bytes[PUBKEY] = slice(pubkeys, k * PUBKEY, PUBKEY)
@@ -197,8 +198,11 @@ def _check_at_rest(v: IValidatorRegistry.Validator, seen_by: uint256):
 
 @internal
 @view
-def _overdue(day: uint256) -> bool:
-    promise: uint256 = validator_book.live >> 16
+def _overdue(day: uint256, times: uint256) -> bool:
+    """
+    @notice Whether exits of that day are unpaid although the promise is over so many times.
+    """
+    promise: uint256 = (validator_book.live >> 16) * times
     return block.timestamp >= (day + 1) * DAY + promise and staticcall QUEUE.filled() < self.eligible_on[day]
 
 

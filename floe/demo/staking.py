@@ -273,7 +273,7 @@ class Staking:
         for one, log in zip(about("Slashed"), receipt.events.filter(self.registry.Slashed), strict=True):
             entry, leaving = self.pool.entry_rate(), self.pool.exit_rate()
             lines.append(
-                f"a stranger proves the slashing of {_listed([one])}, operator {one.operator} loses its weight: "
+                f"a stranger proves the slashing of {_listed([one])}, operator {one.operator} is suspended: "
                 f"{eth(log.estimate * GWEI)} ETH count as lost at once, exit rate {eth(leaving, 6)}, "
                 f"entry rate {eth(entry, 6)}"
             )

@@ -22,7 +22,8 @@ OPERATORS_ROLE = "operators"
 KEEPER_ROLE = "keeper"
 
 PUBKEY, SIGNATURE = 48, 96
-PREDEPOSIT = MIN_TOP_UP = MIN_PULL = GWEI_IN_ETHER
+PREDEPOSIT = MIN_TOP_UP = GWEI_IN_ETHER
+MIN_PULL = 5 * GWEI_IN_ETHER
 MIN_STAKE, MAX_STAKE = 32 * GWEI_IN_ETHER, 2_048 * GWEI_IN_ETHER
 FRESH_SLOTS = 256
 """What a top-up relies on was proven of a state at most so old."""
@@ -247,6 +248,7 @@ class Registry:
         if not MIN_STAKE <= v.stake <= MAX_STAKE:
             raise Revert("stake: not 32 to 2048 ETH")
         self._save(key, was, v)
+        self._open(v.operator, 0)
         if self.operators[v.operator].stake > self._part(v.operator, assets):
             raise Revert("operator: over its quota")
         return amount + bought
@@ -339,7 +341,8 @@ class Registry:
             if not self._overdue(day):
                 raise Revert("exits: not overdue")
             missing = ceil_div(self._missing(), GWEI)
-            keep = max(self.staked - missing, 0)
+            # Where the operators above their part have nothing that the beacon chain would give, all are asked.
+            keep = 0 if self._overdue(day, 2) else max(self.staked - missing, 0)
         payloads = []
         for k, wanted in enumerate(amounts):
             pubkey = pubkeys[k * PUBKEY : (k + 1) * PUBKEY]
@@ -456,11 +459,11 @@ class Registry:
         self._enter()
         return self._missing()
 
-    def _overdue(self, day: int) -> bool:
+    def _overdue(self, day: int, times: int = 1) -> bool:
         due = (day + 1) * DAY
-        if due > 2**256 - 1 - self.parameters.promise:
+        if due > 2**256 - 1 - self.parameters.promise * times:
             raise Revert(OVERFLOW)
-        late = self.chain.now >= due + self.parameters.promise
+        late = self.chain.now >= due + self.parameters.promise * times
         return late and self._filled() < self.eligible_on.get(day, 0)
 
     def _missing(self) -> int:
@@ -581,9 +584,8 @@ class Registry:
         self.operators[id_] = self.operators[id_]._replace(open=self.operators[id_].open - 1)
 
     def _suspend(self, id_: int) -> None:
-        """Take an operator's weight: it gets no more stake until the council says otherwise."""
-        self.total_weight -= self.operators[id_].weight
-        self.operators[id_] = self.operators[id_]._replace(weight=0)
+        """Set an operator's limit to 0: it gets neither validators nor stake until the council says otherwise."""
+        self.operators[id_] = self.operators[id_]._replace(limit=0)
 
     # --- administration ---
 

@@ -97,7 +97,7 @@ def test_life__deposit_proof_top_up_rewards_slashing_exits__books_agree(executio
         assert 0 < fields["pending_loss"] < 100 * ETHER
         devnet.advance(epochs=4)
 
-        assert registry.operator(1).call()[1] == 0  # the operator gets no more stake until the council says so
+        assert registry.operator(1).call()[2] == 0  # the operator gets no more stake until the council says so
 
         # Back: a whole validator, a part of one, and one that moves into another.
         world.call(STAKER, world.queue.functions.request(2_000 * ETHER, world.address(STAKER)))

@@ -491,7 +491,7 @@ class ValidatorGuard(Guard):
     ) -> None:
         """INV-18: operators change by the council and their managers only, and nobody else lowers a bond."""
         w, registry = self.w, self.w.registry
-        # A slashing that is proven takes the weight; the same proof may show that all is withdrawn.
+        # A slashing that is proven takes the limit; the same proof may show that all is withdrawn.
         suspended = {
             v.operator
             for key, v in registry.validators.items()
@@ -499,8 +499,8 @@ class ValidatorGuard(Guard):
         }
         for number, now in registry.operators.items():
             was = before.get(number)
-            weight = 0 if was and now.weight == 0 and number in suspended else was and was.weight
-            if was is None or (was.manager, weight, was.limit) != (now.manager, now.weight, now.limit):
+            limit = 0 if was and now.limit == 0 and number in suspended else was and was.limit
+            if was is None or (was.manager, was.weight, limit) != (now.manager, now.weight, now.limit):
                 allowed = any((OPERATORS_ROLE, actor) in members for actor in actors)
                 demand(allowed, "INV-18: an operator changed without the council")
             if was is not None and (was.reward_address != now.reward_address or now.bond < was.bond):

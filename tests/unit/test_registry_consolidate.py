@@ -226,7 +226,7 @@ def test_bad_013_consolidate__stranger_moves_into_ours__counts_as_stake_and_bloc
     validators.prove(target)
     assert validators.record(target).stake == 1_032 * GWEI_IN_ETHER
     validators.consolidate({source: target})
-    validators.pull({target: GWEI_IN_ETHER})
+    validators.pull({target: 5 * GWEI_IN_ETHER})
     validators.check()
 
 

@@ -155,6 +155,7 @@ def test_bad_004_predeposit__known_key__reverts_whoever_brings_it(validators: Va
     validators.prove(compromised, slashed)
     validators.pull({exiting: 0})
     validators.close(gone)
+    registry.set_operator(1, MANAGER, 100, 1_000, sender=COUNCIL)  # suspended by the slashing
     everything = {predeposited, proven, compromised, slashed, gone, foreign, active, exiting}
     assert set(validators.states(*everything)) == set(State) - {State.NONE}
     for index in everything:

@@ -282,25 +282,26 @@ def test_prove__slashed__raises_the_pending_loss_at_once(validators: Validators,
     validators.check()
 
 
-def test_prove__slashed__takes_the_operators_weight_until_the_council_gives_it_back(validators: Validators):
+def test_prove__slashed__suspends_the_operator_until_the_council_says_otherwise(validators: Validators):
     registry = validators.registry
     index, other = validators.active(2)
     (third,) = validators.active(operator=2)
     validators.beacon.slash(index)
     proof = validators.proof(index)
+    quota = registry.quota(1)
     registry.prove(proof)
     (event,) = validators.evm.events(registry, "OperatorSet")
-    assert event.fields == {"operator": 1, "manager": MANAGER, "reward_address": REWARDS, "weight": 0, "limit": 1_000}
-    assert (registry.operator(1).weight, registry.total_weight(), registry.quota(1)) == (0, 100, 0)
-    assert registry.quota(2) == validators.pool.totalAssets() // GWEI
-    with reverts("operator: over its quota"):
+    assert event.fields == {"operator": 1, "manager": MANAGER, "reward_address": REWARDS, "weight": 100, "limit": 0}
+    # The others' parts do not grow by it.
+    assert (registry.total_weight(), registry.quota(1), registry.quota(2)) == (200, quota, quota)
+    with reverts("operator: over its limit"):
         validators.top_up({other: 1})
     validators.top_up({third: 1})
     registry.set_operator(1, MANAGER, 100, 1_000, sender=COUNCIL)
     # The same slashing takes it once.
     registry.prove(proof)
     validators.prove(index)
-    assert registry.operator(1).weight == 100
+    assert registry.operator(1).limit == 1_000
     validators.top_up({other: 1})
     validators.check()
 

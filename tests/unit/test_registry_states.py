@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from floe.model.beacon import GWEI_IN_ETHER
-from tests.beacon import MANAGER, State, Validators, signature_of
+from tests.beacon import COUNCIL, MANAGER, State, Validators, signature_of
 from tests.evm import ETHER, reverts
 from tests.protocol import STAKER
 
@@ -104,6 +104,7 @@ def test_state__consolidation__needs_two_that_are_active(validators: Validators,
 def test_state__predeposit__needs_a_key_that_was_never_seen(validators: Validators, state: State):
     index = validators.in_state(state)
     arguments = (1, validators.keys(index), signature_of(index))
+    validators.registry.set_operator(1, MANAGER, 100, 1_000, sender=COUNCIL)  # a slashing suspends it
     if state == NONE:
         validators.registry.predeposit(*arguments, sender=MANAGER, value=ETHER)
         assert validators.state(index) == PREDEPOSITED
@@ -133,8 +134,8 @@ def test_state__partial_pull_under_way__lets_nothing_else_begin(validators: Vali
     """Only an active validator has any; until a proof ends it there is no second one."""
     (index,) = validators.active(stake=40)
     (other,) = validators.active(stake=40)
-    validators.pull({index: GWEI_IN_ETHER})
-    for again in (0, 1, GWEI_IN_ETHER):
+    validators.pull({index: 5 * GWEI_IN_ETHER})
+    for again in (0, 1, 5 * GWEI_IN_ETHER):
         with reverts(REFUSED):
             validators.pull({index: again})
     with reverts(REFUSED):

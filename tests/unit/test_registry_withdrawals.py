@@ -13,6 +13,7 @@ from tests.beacon import (
     DEPOSIT_TIME,
     KEEPER,
     MANAGER,
+    MIN_PULL,
     OTHER_MANAGER,
     REQUEST_TIME,
     WITHDRAWAL,
@@ -36,7 +37,7 @@ ANSWERS_ONE = "36600c5760015f5260205ff35b5f5ffd"
 # --- the keeper ---
 
 
-@pytest.mark.parametrize("gwei", [GWEI_IN_ETHER, GWEI_IN_ETHER + 1, 8 * GWEI_IN_ETHER])
+@pytest.mark.parametrize("gwei", [MIN_PULL, MIN_PULL + 1, 8 * GWEI_IN_ETHER])
 def test_request__part__reaches_the_beacon_chain_as_the_vaults(validators: Validators, gwei: int):
     (index,) = validators.active(stake=40)
     fee = validators.pull({index: gwei})
@@ -69,8 +70,8 @@ def test_request__everything__reaches_the_beacon_chain_as_a_full_exit(validators
 
 
 def test_request__several_of_several_operators__in_order(validators: Validators):
-    indices = validators.active(9, stake=33) + validators.active(9, operator=2, stake=34)
-    wanted = {index: (index % 2) * GWEI_IN_ETHER for index in reversed(indices)}
+    indices = validators.active(9, stake=37) + validators.active(9, operator=2, stake=38)
+    wanted = {index: (index % 2) * MIN_PULL for index in reversed(indices)}
     validators.pull(wanted)
     # A block takes sixteen at most.
     found = withdrawal_requests(validators.evm) + withdrawal_requests(validators.evm)
@@ -80,24 +81,24 @@ def test_request__several_of_several_operators__in_order(validators: Validators)
 
 
 def test_request__sixty_four__are_the_most(validators: Validators):
-    indices = validators.active(65, stake=33)
+    indices = validators.active(65, stake=37)
     with reverts():
-        validators.pull(dict.fromkeys(indices, GWEI_IN_ETHER))
-    validators.pull(dict.fromkeys(indices[:64], GWEI_IN_ETHER))
-    assert validators.registry.under_way() == 64 * GWEI_IN_ETHER
+        validators.pull(dict.fromkeys(indices, MIN_PULL))
+    validators.pull(dict.fromkeys(indices[:64], MIN_PULL))
+    assert validators.registry.under_way() == 64 * MIN_PULL
 
 
 @pytest.mark.parametrize(
     ("gwei", "fits"),
     [
         (1, False),
-        (GWEI_IN_ETHER - 1, False),
-        (GWEI_IN_ETHER, True),
+        (MIN_PULL - 1, False),
+        (MIN_PULL, True),
         (8 * GWEI_IN_ETHER, True),
         (8 * GWEI_IN_ETHER + 1, False),
     ],
 )
-def test_request__part__is_an_ether_at_least_and_leaves_32_behind(validators: Validators, gwei: int, fits: bool):
+def test_request__part__is_five_ether_at_least_and_leaves_32_behind(validators: Validators, gwei: int, fits: bool):
     (index,) = validators.active(stake=40)
     if fits:
         validators.pull({index: gwei})
@@ -142,12 +143,12 @@ def test_request__lengths_that_differ__revert(validators: Validators, keys: int,
 def test_bad_091_request__one_validator_twice_in_a_call__reverts(validators: Validators):
     (index,) = validators.active(stake=64)
     keys = validators.keys(index, index)
-    for gwei in ([0, 0], [GWEI_IN_ETHER] * 2, [0, GWEI_IN_ETHER], [GWEI_IN_ETHER, 0]):
+    for gwei in ([0, 0], [MIN_PULL] * 2, [0, MIN_PULL], [MIN_PULL, 0]):
         with reverts(NOT_AT_REST):
             validators.registry.request_withdrawals(keys, gwei, sender=KEEPER, value=ETHER)
 
 
-@pytest.mark.parametrize("gwei", [0, GWEI_IN_ETHER])
+@pytest.mark.parametrize("gwei", [0, MIN_PULL])
 def test_request__not_seen_active__reverts(validators: Validators, gwei: int):
     """The beacon chain ignores requests for validators that wait for their activation."""
     (index,) = validators.predeposit()
@@ -235,7 +236,7 @@ def test_bad_088_request__system_contract_that_does_not_work__reverts(validators
     (index,) = validators.active(stake=40)
     for target, reason in failing(validators):
         validators.vault.set_system_contract(WITHDRAWAL, target, sender=validators.protocol.admin)
-        for gwei in (0, GWEI_IN_ETHER):
+        for gwei in (0, MIN_PULL):
             with reverts(reason):
                 validators.pull({index: gwei})
     assert validators.state(index) == State.ACTIVE
@@ -384,8 +385,8 @@ def test_missing__parts__are_eligible_exits_less_what_is_there(scene: Scene):
     assert registry.missing() == needed - pool.buffer()
     v.evm.force(v.vault, 123)
     assert registry.missing() == needed - pool.buffer() - 123
-    v.pull({scene.medium: GWEI_IN_ETHER + 7})
-    assert registry.missing() == needed - pool.buffer() - 123 - ETHER - 7 * GWEI
+    v.pull({scene.medium: MIN_PULL + 7})
+    assert registry.missing() == needed - pool.buffer() - 123 - 5 * ETHER - 7 * GWEI
     v.evm.force(v.vault, 10_000 * ETHER)
     assert registry.missing() == 0
 
@@ -438,7 +439,7 @@ def test_stranger__part__is_all_there_is_to_spare_when_more_is_missing(scene: Sc
     v.check()
 
 
-@pytest.mark.parametrize(("wei", "gwei"), [(ETHER - GWEI + 1, GWEI_IN_ETHER), (5 * ETHER + 1, 5 * GWEI_IN_ETHER + 1)])
+@pytest.mark.parametrize(("wei", "gwei"), [(5 * ETHER - GWEI + 1, MIN_PULL), (5 * ETHER + 1, MIN_PULL + 1)])
 def test_stranger__missing__rounds_up_to_the_gwei(scene: Scene, wei: int, gwei: int):
     scene.leave_missing(wei)
     scene.pull({scene.large: 1})
@@ -446,12 +447,12 @@ def test_stranger__missing__rounds_up_to_the_gwei(scene: Scene, wei: int, gwei: 
     assert scene.validators.registry.missing() == 0
 
 
-def test_stranger__less_than_an_ether_missing__an_ether_comes(scene: Scene):
+def test_stranger__less_than_the_least_part_missing__that_comes(scene: Scene):
     scene.leave_missing(ETHER - GWEI)
     with reverts(TOO_MUCH):
         scene.pull({scene.large: 0})
     scene.pull({scene.large: 1})
-    assert scene.validators.record(scene.large).pulled == GWEI_IN_ETHER
+    assert scene.validators.record(scene.large).pulled == MIN_PULL
 
 
 def test_stranger__nothing_missing__reverts(scene: Scene):
@@ -607,7 +608,7 @@ def test_bad_091_stranger__dust__does_not_keep_others_from_pulling(scene: Scene)
     v, missing = scene.validators, scene.missing
     scene.pull({scene.large: 1})
     assert v.registry.under_way() == missing
-    v.pull({scene.medium: GWEI_IN_ETHER})
+    v.pull({scene.medium: MIN_PULL})
     v.check()
 
 
@@ -625,7 +626,7 @@ def test_request__validator_seen_active_just_now__strangers_wait_two_days(valida
     with reverts(NOT_AT_REST):
         v.pull({young: 1}, sender=OUTSIDER, day=day)
     with v.evm.undone():
-        v.pull({young: GWEI_IN_ETHER})  # the keeper need not wait
+        v.pull({young: MIN_PULL})  # the keeper need not wait
     v.evm.travel(1)
     v.pull({young: 1}, sender=OUTSIDER, day=day)
-    assert v.record(young).pulled > GWEI_IN_ETHER
+    assert v.record(young).pulled > MIN_PULL

@@ -307,8 +307,8 @@ def test_bad_012_donation__to_a_validator_of_ours__blocks_neither_report_nor_top
         validators.check()
         validators.top_up({two: 1})
         validators.evm.travel(DAY)
-    validators.pull({one: 1_900 * GWEI_IN_ETHER, two: GWEI_IN_ETHER})
-    assert [request.amount for request in withdrawal_requests(validators.evm)] == [1_900 * GWEI_IN_ETHER, GWEI_IN_ETHER]
+    validators.pull({one: 1_900 * GWEI_IN_ETHER, two: 5 * GWEI_IN_ETHER})
+    assert [each.amount for each in withdrawal_requests(validators.evm)] == [1_900 * GWEI_IN_ETHER, 5 * GWEI_IN_ETHER]
     validators.check()
 
 
@@ -420,7 +420,7 @@ def test_bad_089_requests__three_in_ten_dropped__books_follow_what_the_chain_did
         validators.evm.travel(DAY)
         validators.publish()
         if chosen:
-            validators.pull({i: dice.choice([0, GWEI_IN_ETHER, 5 * GWEI_IN_ETHER]) for i in chosen})
+            validators.pull({i: dice.choice([0, 6 * GWEI_IN_ETHER, 5 * GWEI_IN_ETHER]) for i in chosen})
         for request in withdrawal_requests(validators.evm):
             index = next(i for i in indices if validators.pubkeys[i] == request.pubkey)
             if dice.random() < 0.3:
