@@ -162,7 +162,7 @@ class Validators:
 
     def top_up(self, validators: Sequence[BeaconValidator]) -> int:
         """Top up proven validators with 35 to 43 ETH, which arrive at once."""
-        amounts = [35 * GWEI + self.random.getrandbits(33) for _ in validators]
+        amounts = [40 * GWEI + self.random.getrandbits(33) for _ in validators]
         signature = "top_up(bytes,uint256[])"
         gas = self.protocol.gas(
             [self.registry.transaction(self.protocol.outsider, signature, self._keys(validators), amounts)]
@@ -300,7 +300,7 @@ def request_withdrawal(p: Protocol) -> Samples:
     """Ask the beacon chain for a part of one validator."""
     ours = Validators(p)
     some = ours.state.validators[: SAMPLES + 1]
-    gas = [ours.request_withdrawal(one, GWEI + ours.random.getrandbits(30)) for one in some]
+    gas = [ours.request_withdrawal(one, 5 * GWEI + ours.random.getrandbits(30)) for one in some]
     return gas[1:]  # the very first writes new words into the queue
 
 
