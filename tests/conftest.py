@@ -11,7 +11,14 @@ from _pytest._code.code import Traceback
 ROOT = Path(__file__).resolve().parent.parent
 
 # Cheap tests first, so that a broken checkout says so within seconds.
-ORDER = ("unit", "stateful", "integration", "bench", "fork")
+ORDER = ("unit", "stateful", "integration", "bench", "fork", "devnet", "e2e")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `tests/e2e` be asked for other execution clients: options are read before that folder is."""
+    parser.addoption(
+        "--execution", action="append", choices=("anvil", "ethereumjs"), help="execution side of the devnet (anvil)"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

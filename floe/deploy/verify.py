@@ -90,7 +90,6 @@ def _wiring(record: Record) -> list[Check]:
         ("WithdrawalQueue", "pool", queue.pool, "FloePool"),
         ("WithdrawalVault", "pool", at["WithdrawalVault"].pool, "FloePool"),
         ("ExecutionVault", "pool", at["ExecutionVault"].pool, "FloePool"),
-        ("ValidatorRegistry", "pool", at["ValidatorRegistry"].pool, "FloePool"),
         ("RebasingToken", "pool", at["RebasingToken"].pool, "FloePool"),
         ("Pauser", "pool", at["Pauser"].pool, "FloePool"),
     ]

@@ -5,12 +5,6 @@ from __future__ import annotations
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--execution", action="append", choices=("anvil", "ethereumjs"), help="execution side of the devnet (anvil)"
-    )
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "execution" in metafunc.fixturenames:
         metafunc.parametrize("execution", metafunc.config.getoption("--execution") or ["anvil"])

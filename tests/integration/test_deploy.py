@@ -50,7 +50,7 @@ def test_deploy__fresh_account__all_of_it_reads_back(actors, config, file):
         contract_address(actors["deployer"].address, first + i) for i in range(len(ORDER))
     ]
     assert {check.contract for check in checks} == set(ORDER)
-    assert len(checks) == 64
+    assert len(checks) == 63
 
 
 def test_deploy__done__the_record_says_what_is_on_chain(actors, config, file):
