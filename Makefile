@@ -35,7 +35,7 @@ fuzz: setup ## contracts against the reference model, millions of transactions
 invariants: setup ## a second engine (forge) checks the same books against its own ledger
 	python -m tests.forge.run
 
-mutants: setup ## seed bugs into the contracts: the campaign must find every one (SCORE=200: a larger sample)
+mutants: setup ## seed bugs into the contracts: campaign or tests must find every one (SCORE=200: a larger sample)
 	python -m tests.mutants.run $(if $(SCORE),--score $(SCORE))
 
 bench: setup ## measure gas against bars and peers, and how long large proofs and checks of deposits take

@@ -26,6 +26,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "    for _: uint256 in range(65):",
     ): "neither search takes 64 rounds on less than 2**64 points",
     ("lib/curve.vy", "        high: uint256 = low + length - 1", "        high: uint256 = low + length - 2"): ONLY_GAS,
+    ("lib/curve.vy", "        low = high + 1", "        pass"): ONLY_GAS,
     ("lib/curve.vy", "        length *= 2", "        length *= 3"): ONLY_GAS,
     ("lib/instant_fee.vy", "    return 0", "    return 1"): "behind a refusal",
     (

@@ -17,7 +17,7 @@ from vyper.ast import nodes, parse_to_ast
 
 from floe import build
 
-FOLDERS = ("pool", "lib")
+FOLDERS = ("pool", "validators", "lib")
 LEFT_OUT = {
     "Lens.vy": "reads only; the campaign does not deploy it, tests/unit compares it with the contracts that it reads",
     "ticket_art.vy": "a picture",

@@ -1,9 +1,10 @@
-"""`make mutants`: put bugs into the contracts and see whether the fuzz campaign notices.
+"""`make mutants`: put bugs into the contracts and see whether the fuzz campaign, or the tests, notice.
 
-The hand-chosen bugs (`bugs.py`) must all be found. Then a sample of mechanical changes (`mutator.py`) is counted: what
-the campaign misses goes to the second engine (`tests/forge`) and to the unit tests of its file, and what all miss is
-listed as a survivor, with its line, because it is either a change that changes nothing (`equivalent.py` says which are
-known, and why) or a missing check.
+The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room by
+the campaign or the unit tests. Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses
+goes to the second engine (`tests/forge`, which knows the pool only) and to the unit tests of its file, and what all
+miss is listed as a survivor, with its line, because it is either a change that changes nothing (`equivalent.py` says
+which are known, and why) or a missing check.
 
     make mutants                 the list and a small sample
     make mutants SCORE=200       a large sample
@@ -23,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing import get_context
+from pathlib import Path
 
 from floe import build
 from tests.forge import run as forge
@@ -32,12 +34,14 @@ from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.seeding import Change
 from tests.stateful import campaign
 from tests.stateful.scenes import worlds
-from tests.stateful.world import CONTRACTS, MOCKS
+from tests.stateful.world import CONTRACTS, MOCKS, REGISTRY_CONTRACT
 
 MOST = 2_000_000
 """Transactions of the campaign that no hand-chosen bug may survive: fewer than the campaign itself makes."""
 SHORT = 60_000
 """Transactions for a sampled change, before the second engine looks at it."""
+SHORT_VALIDATORS = 10_000
+"""... for a change in the validators' room, before the unit tests look at it: each takes several times as long."""
 FORGE_SECONDS = 6
 """Time of the second engine for what the campaign misses."""
 PATIENCE = 600
@@ -53,6 +57,7 @@ UNIT_TESTS = {
     "lib/ether_vault.vy": "vaults",
     "lib/instant_fee.vy": "lib_instant_fee pool_instant_exit",
     "lib/parameters.vy": "lib_parameters pool_settings",
+    "lib/ssz.vy": "lib_ssz registry_prove registry_top_up registry_prove_withdrawn",
     "lib/stream.vy": "lib_stream pool_report",
     "lib/words.vy": "lib_words",
     "pool/FloePool.vy": "pool_* erc20 roles",
@@ -62,8 +67,17 @@ UNIT_TESTS = {
     "pool/ledger.vy": "pool_* erc20 erc4626",
     "pool/reporting.vy": "pool_report pool_raise_pending_loss pool_deploy pool_settings vaults",
     "pool/ticket_book.vy": "queue_*",
+    "validators/ExecutionVault.vy": "vaults",
+    "validators/ValidatorRegistry.vy": "registry_*",
+    "validators/WithdrawalVault.vy": "*vault* registry_withdrawals registry_consolidate",
+    "validators/beacon_chain.vy": "registry_*",
+    "validators/operators.vy": "registry_*",
+    "validators/pull_back.vy": "registry_*",
+    "validators/validator_book.vy": "registry_*",
 }
 """File below contracts/ to its tests: tests/unit/test_NAME.py."""
+VALIDATORS = ("contracts/validators/", "contracts/lib/ssz.vy")
+"""Where unit tests look for hand-chosen bugs, too, and forge does not look."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +102,20 @@ class _TooLongError(Exception):
 def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     """Compile the contracts with `change` in them and let the campaign, then perhaps the others, look for it."""
     tally = campaign.Tally()
+    in_room = change.path.startswith(VALIDATORS)
     what, by, seconds = None, "campaign", 0.0
     try:
-        with seeding.seeded(change) as root:
+        with seeding.seeded(change, with_tests=in_room or not campaign_only) as root:
             gc.disable()  # a compiler's tree is all alive until the end
-            made = seeding.artifacts(change, CONTRACTS, root)
+            made = seeding.artifacts(change, (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS, root)
             gc.enable()
-        started = time.perf_counter()
-        what = _campaign(made, transactions, tally)
-        seconds = time.perf_counter() - started
-        if what is None and not campaign_only:
-            what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
-        if what is None and not campaign_only:
-            what, by = _unit_tests(change), "tests"
+            started = time.perf_counter()
+            what = _campaign(made, SHORT_VALIDATORS if in_room else transactions, tally)
+            seconds = time.perf_counter() - started
+            if what is None and not campaign_only and not in_room:
+                what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
+            if what is None and (in_room or not campaign_only):
+                what, by = _unit_tests([change.path.removeprefix("contracts/")], root), "tests"
     except build.BuildError as error:
         what, by = str(error), "compiler"
     return Verdict(change, by if what else None, what or "", sum(tally.outcomes.values()), seconds)
@@ -112,6 +127,7 @@ def _give_up(*_: object) -> None:
 
 def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaign.Tally) -> str | None:
     """First difference between the bytecode and the model, None after `transactions`."""
+    campaign.VALIDATOR_SHARE = 1.0  # where there is a registry, the bug is in its room
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(PATIENCE)
     try:
@@ -130,14 +146,13 @@ def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaig
     return None
 
 
-def _unit_tests(change: Change) -> str | None:
-    """First failure of the unit tests of the changed file, None when they pass."""
-    with seeding.seeded(change, with_tests=True) as root:
-        patterns = UNIT_TESTS[change.path.removeprefix("contracts/")].split()
-        files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
-        assert files, f"{change.path}: no unit tests"
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:ape_test", "-p", "no:cacheprovider", *files]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+def _unit_tests(sources: Iterable[str], root: Path) -> str | None:
+    """First failure of the unit tests of these files (below contracts/), None when they pass."""
+    patterns = [name for source in sources for name in UNIT_TESTS[source].split()]
+    files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
+    assert files, f"{patterns}: no such unit tests"
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:ape_test", "-p", "no:cacheprovider", *files]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode > 1:
         raise RuntimeError(f"pytest: {done.stdout}{done.stderr}")
     failures = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -155,7 +170,13 @@ def sound() -> bool:
     what = _campaign(build.load_many(CONTRACTS), SHORT, tally := campaign.Tally())
     if what is not None:
         print(f"the contracts themselves differ from the model after {sum(tally.outcomes.values()):,} actions: {what}")
-    return what is None
+        return False
+    nothing = mutator.Mutant("contracts/validators/ValidatorRegistry.vy", 0, "", "", 1, "nothing")
+    with seeding.seeded(nothing, with_tests=True) as root:
+        failure = _unit_tests([file for file in UNIT_TESTS if f"contracts/{file}".startswith(VALIDATORS)], root)
+    if failure is not None:
+        print(f"the contracts themselves do not pass their unit tests: {failure}")
+    return failure is None
 
 
 def hand_chosen(only: str | None) -> bool:
@@ -166,7 +187,7 @@ def hand_chosen(only: str | None) -> bool:
     print(f"{'bug':<32} {'found by':<9} {'after':>7} {'s':>5}  how it showed")
     missed = []
     for verdict in attempts(chosen, MOST, campaign_only=True):
-        good = verdict.by == "campaign"
+        good = verdict.by in ("campaign", "tests")
         if not good:
             missed.append(verdict.change.name)
         print(
