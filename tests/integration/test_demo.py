@@ -77,7 +77,7 @@ def test_story__all_days__everything_promised_happened(told, closing):
         "leaves at once with exactly 200 ETH",
         'wants to stake 20 ETH: refused, "deposit: loss pending"',
         'wants to leave at once: refused, "instant: over the limit"',
-        "proves the slashing of validator 1, operator 1 loses its weight: 30.0000 ETH count as lost at once",
+        "proves the slashing of validator 1, operator 1 is suspended: 30.0000 ETH count as lost at once",
         "the oracle reports penalties of",
         "the keeper asks the beacon chain for all of validator 7 and",
         "have arrived from the beacon chain",
