@@ -24,7 +24,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing import get_context
-from pathlib import Path
 
 from floe import build
 from tests.forge import run as forge
@@ -105,17 +104,17 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     in_room = change.path.startswith(VALIDATORS)
     what, by, seconds = None, "campaign", 0.0
     try:
-        with seeding.seeded(change, with_tests=in_room or not campaign_only) as root:
+        with seeding.seeded(change) as root:
             gc.disable()  # a compiler's tree is all alive until the end
             made = seeding.artifacts(change, (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS, root)
             gc.enable()
-            started = time.perf_counter()
-            what = _campaign(made, SHORT_VALIDATORS if in_room else transactions, tally)
-            seconds = time.perf_counter() - started
-            if what is None and not campaign_only and not in_room:
-                what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
-            if what is None and (in_room or not campaign_only):
-                what, by = _unit_tests([change.path.removeprefix("contracts/")], root), "tests"
+        started = time.perf_counter()
+        what = _campaign(made, SHORT_VALIDATORS if in_room else transactions, tally)
+        seconds = time.perf_counter() - started
+        if what is None and not campaign_only and not in_room:
+            what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
+        if what is None and (in_room or not campaign_only):
+            what, by = _unit_tests(change, [change.path]), "tests"
     except build.BuildError as error:
         what, by = str(error), "compiler"
     return Verdict(change, by if what else None, what or "", sum(tally.outcomes.values()), seconds)
@@ -146,13 +145,14 @@ def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaig
     return None
 
 
-def _unit_tests(sources: Iterable[str], root: Path) -> str | None:
-    """First failure of the unit tests of these files (below contracts/), None when they pass."""
-    patterns = [name for source in sources for name in UNIT_TESTS[source].split()]
-    files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
-    assert files, f"{patterns}: no such unit tests"
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:ape_test", "-p", "no:cacheprovider", *files]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+def _unit_tests(change: Change, sources: Iterable[str]) -> str | None:
+    """First failure of the unit tests of these files with `change` in them, None when they pass."""
+    patterns = [name for source in sources for name in UNIT_TESTS[source.removeprefix("contracts/")].split()]
+    with seeding.seeded(change, with_tests=True) as root:
+        files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
+        assert files, f"{patterns}: no such unit tests"
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:ape_test", "-p", "no:cacheprovider", *files]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode > 1:
         raise RuntimeError(f"pytest: {done.stdout}{done.stderr}")
     failures = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -167,13 +167,15 @@ def attempts(changes: Iterable[Change], transactions: int, *, campaign_only: boo
 
 def sound() -> bool:
     """Whether the contracts themselves pass what their mutants must not; says so when they do not."""
-    what = _campaign(build.load_many(CONTRACTS), SHORT, tally := campaign.Tally())
-    if what is not None:
-        print(f"the contracts themselves differ from the model after {sum(tally.outcomes.values()):,} actions: {what}")
-        return False
+    for names, transactions in ((CONTRACTS, SHORT), ((*CONTRACTS, REGISTRY_CONTRACT), SHORT_VALIDATORS)):
+        what = _campaign(build.load_many(names), transactions, tally := campaign.Tally())
+        if what is not None:
+            actions = sum(tally.outcomes.values())
+            print(f"the contracts themselves differ from the model after {actions:,} actions: {what}")
+            return False
     nothing = mutator.Mutant("contracts/validators/ValidatorRegistry.vy", 0, "", "", 1, "nothing")
-    with seeding.seeded(nothing, with_tests=True) as root:
-        failure = _unit_tests([file for file in UNIT_TESTS if f"contracts/{file}".startswith(VALIDATORS)], root)
+    room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith(VALIDATORS)]
+    failure = _unit_tests(nothing, room)
     if failure is not None:
         print(f"the contracts themselves do not pass their unit tests: {failure}")
     return failure is None
