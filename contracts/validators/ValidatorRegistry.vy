@@ -282,7 +282,8 @@ def request_withdrawals(pubkeys: Bytes[PUBKEY * 64], amounts: DynArray[uint256, 
             keeper may at any time; anyone while exits that were eligible on `day` are overdue, up to what is missing,
             from operators that have more than their part of what should stay. `msg.value` is the most that may be
             spent on fees; the rest comes back.
-    @param amounts Gwei for each key; 0 asks for the whole validator. A part leaves 32 ETH behind.
+    @param amounts Gwei for each key; 0 asks for the whole validator. A part is 5 ETH at least and leaves 32 ETH behind;
+           strangers get as much of it as is missing, whatever they say.
     @return The wei of fees.
     @dev Reverts: "keys: wrong length", "exits: not overdue", "validator: not in this state", "withdrawal: too much",
          "operator: not above its quota", and as `WithdrawalVault.request`.
@@ -359,7 +360,8 @@ def add_operator(manager: address, reward_address: address, weight: uint256, lim
 @external
 def set_operator(id: uint256, manager: address, weight: uint256, limit: uint256):
     """
-    @notice Replace manager, weight and limit of an operator. Council only.
+    @notice Replace manager, weight and limit of an operator. One with more open validators than its limit gets neither
+            keys nor stake. Council only.
     @dev Reverts: "access_control: account is missing role", "operator: does not exist", "operator: number too large",
          "receiver: refused".
     """
