@@ -62,11 +62,15 @@ class Observer:
         deposited, swept, raised = words[5] & U96, words[5] >> 96 & U96, words[5] >> 192
         received = self.execution.eth.get_balance(self.vault, height) + swept + words[7]
         keys = {key for key, since in self._counted.items() if since <= height}
+        cl = (balances(state, keys) + pending_deposits(state, keys)) * WEI_IN_GWEI
+        # While reports had stopped gifts may have gone to the pool as principal. Those beyond all that is left of it
+        # count as withdrawn: what is outside cannot fall below 0.
+        withdrawn = max(self._withdrawn * WEI_IN_GWEI, swept - cl)
         return Report(
-            cl=(balances(state, keys) + pending_deposits(state, keys)) * WEI_IN_GWEI,
+            cl=cl,
             deposited_at_ref=deposited,
-            withdrawn_at_ref=self._withdrawn * WEI_IN_GWEI,
-            donated_at_ref=received - self._withdrawn * WEI_IN_GWEI,
+            withdrawn_at_ref=withdrawn,
+            donated_at_ref=received - withdrawn,
             queue_tail_at_ref=self.queue.functions.tail().call(block_identifier=height),
             pending_loss=pending_penalties(state, keys) * WEI_IN_GWEI,
             raised_at_ref=raised,

@@ -556,5 +556,5 @@ def finish(w: ValidatorWorld, guard: Guard, seed: str) -> None:
 
 def demand_the_same(w: ValidatorWorld) -> None:
     """Demand that what is outside is on the beacon chain, or lies in the vault and is not swept yet."""
-    there = w.on_beacon() + w.credited - w.pool.withdrawn
+    there = max(w.on_beacon() + w.credited - w.pool.withdrawn, 0)
     demand(w.pool.outside == there, "INV-02: the books are not what the beacon chain says")

@@ -724,9 +724,11 @@ def make_block(w: ValidatorWorld, seconds: int, drops: int = 0) -> None:
     w.system.block_roots.put(w.chain.now, state.header.root)
     pool = w.pool
     received = w.chain.ether[WITHDRAWAL_VAULT] + pool.withdrawn + pool.donated
+    # Gifts that went to the pool as principal, when reports had stopped, and more than is left of all principal.
+    beyond = max(pool.withdrawn - w.credited - w.on_beacon(), 0)
     w.blocks.append(
         Block(
-            w.chain.now, state, w.on_beacon(), pool.deposited, w.credited, received - w.credited,
+            w.chain.now, state, w.on_beacon(), pool.deposited, w.credited + beyond, received - w.credited - beyond,
             w.queue.tail(), _losing(w), pool.raised_gwei,
         )
     )  # fmt: skip
