@@ -85,6 +85,21 @@ FEE_UNREADABLE: constant(String[32]) = "request: fee not readable"
 FEE_LIMIT: constant(String[32]) = "request: fee over the limit"
 REQUEST_REFUSED: constant(String[32]) = "request: refused"
 
+# ---- oracle -------------------------------------------------------------------------------------
+NOT_MEMBER: constant(String[32]) = "committee: not this member"
+MEMBERS: constant(String[32]) = "committee: wrong members"
+MAJORITY: constant(String[32]) = "committee: no majority"
+SIGNERS: constant(String[32]) = "committee: wrong signers"
+SIGNATURE: constant(String[32]) = "committee: wrong signature"
+QUORUM: constant(String[32]) = "committee: no quorum"
+FRAME: constant(String[32]) = "report: not at a frame"
+REPORT_OLD: constant(String[32]) = "report: not newer"
+REPORT_EARLY: constant(String[32]) = "report: not yet"
+REPORT_LATE: constant(String[32]) = "report: too old"
+REPORT_FELL: constant(String[32]) = "report: a counter fell"
+REPORT_VAULT: constant(String[32]) = "report: ahead of the vault"
+NOT_HELD: constant(String[32]) = "report: not held"
+
 # ---- proofs -------------------------------------------------------------------------------------
 PROOF_LENGTH: constant(String[32]) = "proof: wrong length"
 PROOF_INDEX: constant(String[32]) = "proof: index too high"

@@ -129,6 +129,8 @@ def __init__(setup: IFloePool.Setup):
     access_control._grant_role(ORACLE_ROLE, setup.oracle)
     access_control._grant_role(REGISTRY_ROLE, setup.registry)
     access_control._grant_role(PAUSER_ROLE, setup.pauser)
+    # A report that is held for the council stops what should not go on at a price that is in doubt.
+    access_control._grant_role(PAUSER_ROLE, setup.oracle)
 
     self._set_parameters(setup.parameters)
     reporting._set_fee_recipient(setup.fee_recipient)
