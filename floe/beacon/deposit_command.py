@@ -110,8 +110,11 @@ def keys_on_chain(client: BeaconClient) -> Lookup:
 def _network(name: str | None, client: BeaconClient | None) -> Network:
     if client is None:
         if name not in NETWORKS:
+            unknown = f"{name!r} is not known, " if name else ""
             known = " or ".join(NETWORKS)
-            raise DepositError(f"network: name it with --network ({known}), or a node of another with --beacon")
+            raise DepositError(
+                f"network: {unknown}name it with --network ({known}), or a node of another with --beacon"
+            )
         return NETWORKS[name]
     network = Network(name=str(client.spec.get("CONFIG_NAME")), genesis_fork_version=client.genesis().fork_version)
     if network != NETWORKS.get(name or network.name, network) or name not in (None, network.name):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from floe.devnet.devnet import Devnet
+from floe.devnet.devnet import Devnet, DevnetError
 from floe.devnet.settings import MNEMONIC
 
 SHOWN_ACCOUNTS = 3
@@ -17,6 +18,8 @@ SLOTS_PER_EPOCH = 8
 
 def run(say: Callable[[str], None], **settings: Any) -> None:
     """Run a devnet and tell about it, until KeyboardInterrupt. Raises DevnetError."""
+    for option in ("beacon_port", "execution_port"):
+        _check_free(settings.get(option, 0), f"--{option.replace('_', '-')}")
     # Ape may have put a handler of its own here, which exits without a word.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt), Devnet(**settings) as devnet:
@@ -30,6 +33,19 @@ def run(say: Callable[[str], None], **settings: Any) -> None:
                 say(progress(devnet, epoch))
             time.sleep(min(1, devnet.settings.seconds_per_slot / 2))
     say("stopped")
+
+
+def _check_free(port: int, option: str) -> None:
+    """Raise DevnetError when something listens on a port of this machine already; 0 stands for any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DevnetError(
+                f"port {port} of 127.0.0.1: {(error.strerror or str(error)).lower()}. "
+                f"Stop what listens there, or take another port: {option} (0: a free one)"
+            ) from None
 
 
 def introduction(devnet: Devnet) -> list[str]:

@@ -933,7 +933,11 @@ def test_command__what_it_is_told_is_wrong__one_line(good_file, tmp_path):
             (tmp_path / "none.json", good, "No such file"),
             (tmp_path, good, "directory"),
             (good_file, good | {"--vault": "0x12"}, "vault: 0x12 is no address"),
-            (good_file, good | {"--network": "mainet"}, "network: name it with --network (mainnet or hoodi)"),
+            (
+                good_file,
+                good | {"--network": "mainet"},
+                "network: 'mainet' is not known, name it with --network (mainnet",
+            ),
             (good_file, {"--vault": VAULT}, "network: name it with --network"),
             (good_file, {"--network": "hoodi"}, "vault: name it with --vault"),
             (good_file, good | {"--beacon": dead}, "cannot be reached"),
