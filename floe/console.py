@@ -34,7 +34,8 @@ from floe.beacon.deposit_command import keys_on_chain
 from floe.beacon.proofs import Proof, Provable, provable
 from floe.beacon.ssz import hash_pairs
 from floe.deploy import record as records
-from floe.deploy.execute import genesis, is_development, is_passing, network_name
+from floe.deploy.execute import is_development
+from floe.deploy.find import contracts, find
 from floe.report import events, tables
 
 NAMES = {
@@ -79,38 +80,17 @@ def names() -> dict[str, Any]:
     """Return the contracts and helpers by name; where nothing is deployed, each of them says that instead."""
     provider = ape.networks.active_provider
     me = ape.accounts.test_accounts[0] if is_development(provider) else None
-    found = _find(provider)
-    if isinstance(found, str):
-        Console(highlight=False).print(found, soft_wrap=True)
+    try:
+        helpers = Helpers(find(provider), me)
+    except records.RecordError as error:
+        Console(highlight=False).print(str(error), soft_wrap=True)
         return {
-            **dict.fromkeys((*NAMES.values(), *HELPERS), Absent(found)),
+            **dict.fromkeys((*NAMES.values(), *HELPERS), Absent(str(error))),
             "me": me,
             "beacon": None,
             "fmt": Helpers.fmt,
         }
-    helpers = Helpers(found, me)
     return {**helpers.contracts, "me": me, "beacon": None, **{name: getattr(helpers, name) for name in HELPERS}}
-
-
-def _find(provider: Any) -> records.Record | str:
-    """Return the record of what is on this chain, or a sentence that says why there is none."""
-    network = network_name(provider)
-    file = records.path(network)
-    choice = "http://127.0.0.1:8545" if is_passing(provider) else provider.network_choice
-    command = f"ape run deploy --network {choice}"
-    try:
-        record = records.read(file)
-    except records.RecordError as error:
-        return str(error)
-    if record is None:
-        return f"Floe is not deployed on {network}: {command}"
-    if record.genesis != genesis(provider):
-        return f"Floe is not deployed on {network}: {file.name} is the record of another chain: {command}"
-    if not record.complete:
-        return f"Floe is not wholly deployed on {network}: {command}"
-    if not provider.web3.eth.get_code(record.address("FloePool")):
-        return f"Floe is not deployed on {network}: nothing is where {file.name} says: {command}"
-    return record
 
 
 class Absent:
@@ -141,7 +121,7 @@ class Helpers:
 
     def __init__(self, record: records.Record, account: Any = None, beacon: str | None = None) -> None:
         self.first_block = record.first_block
-        self.contracts = {name: getattr(ape.project, one).at(record.address(one)) for one, name in NAMES.items()}
+        self.contracts = {NAMES[name]: contract for name, contract in contracts(record, NAMES).items()}
         self.pool, self.queue, self.lens = (self.contracts[name] for name in ("pool", "queue", "lens"))
         self.registry, self.vault = self.contracts["registry"], self.contracts["withdrawal_vault"]
         self.account, self.beacon = account, beacon
@@ -262,7 +242,17 @@ class Helpers:
         They are named by index, public key or the registry's key; by default all open ones.
         """
         account, snapshot = self._sender(sender), self._snapshot()
-        proofs = snapshot.batches(_named(validators) or list(snapshot.find(self._keys_in(*OPEN)).values()))
+        keys = [] if validators else self._keys_in(*OPEN)
+        found = _named(validators) or list(snapshot.find(keys).values())
+        if not found:
+            Console().print(
+                f"The beacon chain does not know the new keys yet (slot {snapshot.state.slot}): prove() again when it "
+                "has taken the deposits in"
+                if keys
+                else "No validator is open: predeposit(file, operator) begins with some",
+                soft_wrap=True,
+            )
+        proofs = snapshot.batches(found)
         for proof in proofs:
             self._prove(proof, account)
         return sum(len(proof.witnesses) for proof in proofs)
@@ -273,8 +263,10 @@ class Helpers:
         By default with all that are proven and have nothing of the pool's yet: then the pool also buys the first ETH.
         """
         account, gwei, snapshot = self._sender(sender), _gwei(amount), self._snapshot()
-        paid = 0
-        for proof in snapshot.batches(_named(validators) or self._keys_in("PROVEN")):
+        paid, chosen = 0, _named(validators) or self._keys_in("PROVEN")
+        if not chosen:
+            Console().print("No validator waits for its first ETH of the pool: prove() new ones, or name some")
+        for proof in snapshot.batches(chosen):
             self._prove(proof, account)
             pubkeys = b"".join(map(snapshot.pubkey, proof.indices))
             receipt = self.registry.top_up(pubkeys, [gwei] * len(proof.indices), sender=account)

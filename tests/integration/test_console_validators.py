@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +84,8 @@ def short(number: int) -> str:
 
 def test_console__file_to_stake__tables_say_where_it_stands(world, capsys):
     helpers, registry = world.helpers, world.helpers.registry
+    assert helpers.prove() == 0
+    assert "No validator is open: predeposit(file, operator)" in capsys.readouterr().out
     assert helpers.predeposit(world.file(0, 1), 1) == 2
     helpers.validators()
     assert rows(capsys.readouterr().out) == [
@@ -91,6 +94,9 @@ def test_console__file_to_stake__tables_say_where_it_stands(world, capsys):
     ]
     world.devnet.advance(1)
     assert helpers.prove() == 0
+    assert re.search(r"does not know the new keys yet \(slot \d+\): prove\(\) again", capsys.readouterr().out)
+    assert helpers.top_up("31 ether") == "0.000000"
+    assert "prove() new ones, or name some" in capsys.readouterr().out
     world.wait_for(1)
     assert helpers.prove() == 2
     world.devnet.advance(1)
