@@ -1,21 +1,28 @@
 """The facts of a report: what anyone can read at one slot of the beacon chain and in the execution block inside it.
 
-    observer = Observer(client, execution, pool)
-    observer.report(slot)        # the pool's `Report` for that reference slot
+    observer = Observer(client, execution, pool, registry)
+    observer.observe(ref_slot)   # all that was read, and the pool's `Report` that follows from it
+    observer.report(ref_slot)    # the latter alone
 
-A validator counts from its first top-up on; what reaches the withdrawal vault from elsewhere is a gift.
+Read is the state of the last block at or before the reference slot. A validator counts from its first top-up on; what
+reaches the withdrawal vault from elsewhere is a gift.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from web3 import Web3
+from web3.exceptions import BlockNotFound
 
 from floe import build
-from floe.beacon.client import BeaconClient, MissingError
+from floe.beacon.client import BeaconClient, Header, MissingError
 from floe.beacon.ssz import BeaconStateView, hash_pairs
 from floe.model import Report
 
@@ -25,6 +32,65 @@ INCREMENT = 10**9
 SLASHING_MULTIPLIER = 3
 """PROPORTIONAL_SLASHING_MULTIPLIER_BELLATRIX."""
 U96 = 2**96 - 1
+LOG_RANGE = 10_000
+"""Blocks whose logs are asked for at once: what public nodes allow."""
+READERS = 4
+"""Beacon blocks that are asked for at the same time."""
+
+
+class ObservationError(Exception):
+    """Nodes that do not have what is to be read, or that contradict each other or themselves. One line."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was read for one reference slot. Wei, unless a name says Gwei."""
+
+    ref_slot: int
+    slot: int
+    """Of the last block at or before the reference slot: all numbers are of its state, and of its execution block."""
+    block_root: bytes
+    state_root: bytes
+    height: int
+    """Number of the execution block."""
+    block_hash: bytes
+    keys: int
+    """Public keys that the protocol had topped up."""
+    indices: NDArray[np.int64]
+    """Our validators, in rising order, and..."""
+    balances_gwei: NDArray[np.uint64]
+    """... their balances."""
+    pending_deposits_gwei: int
+    slashed: int
+    """Validators of ours that have still to pay for a slashing."""
+    deposited: int
+    credited: int
+    """What the consensus layer had ever credited to the vault for counted validators."""
+    swept: int
+    received: int
+    """What the vault had ever got."""
+    reported_withdrawn: int
+    """As the oracle's last report had it."""
+    queue_tail: int
+    pending_loss: int
+    raised_gwei: int
+
+    @cached_property
+    def report(self) -> Report:
+        """The pool's report."""
+        cl = (int(self.balances_gwei.sum(dtype=object)) + self.pending_deposits_gwei) * WEI_IN_GWEI
+        # While reports had stopped gifts may have gone to the pool as principal. Those beyond all that is left of it
+        # count as withdrawn: what is outside cannot fall below 0. What was once reported stays so.
+        withdrawn = max(self.credited, self.swept - cl, self.reported_withdrawn)
+        return Report(
+            cl=cl,
+            deposited_at_ref=self.deposited,
+            withdrawn_at_ref=withdrawn,
+            donated_at_ref=self.received - withdrawn,
+            queue_tail_at_ref=self.queue_tail,
+            pending_loss=self.pending_loss,
+            raised_at_ref=self.raised_gwei,
+        )
 
 
 @dataclass
@@ -35,14 +101,22 @@ class Observer:
     execution: Web3
     pool_address: str
     registry_address: str
-    _read: int = 0
+    oracle_address: str | None = None
+    """The ReportOracle, if reports go through one."""
+    first_block: int = 0
+    """Execution block before which the protocol was not there."""
+    verify: bool = False
+    """Whether the root of the state is computed and compared: a node then cannot invent any part of it."""
+    progress: Callable[[int, int], None] | None = None
+    """Is told how many of the slots whose blocks have to be read were, and how many there are."""
+    _read: int = -1
     """Slot up to which withdrawals are summed."""
     _withdrawn: int = 0
     """Gwei that the beacon chain credited to the vault for counted validators."""
+    _next_withdrawal: int | None = None
+    """Index of the beacon chain's next withdrawal, from the first one that was read on."""
     _counted: dict[bytes, int] = field(default_factory=dict)
     """Key -> execution block of the first top-up."""
-    _known_indices: dict[bytes, int] = field(default_factory=dict)
-    """Key -> index of a counted validator: known from its proof on, and for ever."""
     _logs_read: int = -1
 
     def __post_init__(self) -> None:
@@ -50,61 +124,192 @@ class Observer:
         self.registry = self._contract("ValidatorRegistry", self.registry_address)
         self.queue = self._contract("WithdrawalQueue", self.pool.functions.queue().call())
         self.vault = self.pool.functions.withdrawal_vault().call()
+        self._logs_read = max(self._logs_read, self.first_block - 1)
 
     def report(self, slot: int) -> Report:
-        """Return the report for a reference slot that has a block. Raises BeaconError, and web3's errors."""
-        state = self.client.state(slot)
-        height = int(state.field("latest_execution_payload_header").block_number)
+        """Return the pool's report for a reference slot. Raises as `observe`."""
+        return self.observe(slot).report
+
+    def observe(self, ref_slot: int) -> Observation:
+        """Read what a report says about a reference slot.
+
+        Raises ObservationError, BeaconError, StateError, and web3's errors.
+        """
+        header = self.block_at(ref_slot)
+        state = self.client.state(bytes(header.message.state_root))
+        if state.slot != header.message.slot or (self.verify and state.root != header.message.state_root):
+            raise ObservationError(
+                f"{self.client.name}: the state of slot {header.message.slot} has not the root of it: the node lies"
+            )
+        payload = state.field("latest_execution_payload_header")
+        height = int(payload.block_number)
+        self._demand_block(height, bytes(payload.block_hash))
         self._read_top_ups(height)
-        self._read_withdrawals(slot)
+        keys = {key for key, since in self._counted.items() if since <= height}
+        ours = np.asarray(positions(state, keys), dtype=np.int64)
+        self._read_withdrawals(state, self._since(state, ours))
 
         words = self.pool.functions.state().call(block_identifier=height)
-        deposited, swept, raised = words[5] & U96, words[5] >> 96 & U96, words[5] >> 192
-        received = self.execution.eth.get_balance(self.vault, height) + swept + words[7]
-        keys = {key for key, since in self._counted.items() if since <= height}
-        cl = (balances(state, keys) + pending_deposits(state, keys)) * WEI_IN_GWEI
-        # While reports had stopped gifts may have gone to the pool as principal. Those beyond all that is left of it
-        # count as withdrawn: what is outside cannot fall below 0.
-        withdrawn = max(self._withdrawn * WEI_IN_GWEI, swept - cl)
-        return Report(
-            cl=cl,
-            deposited_at_ref=deposited,
-            withdrawn_at_ref=withdrawn,
-            donated_at_ref=received - withdrawn,
-            queue_tail_at_ref=self.queue.functions.tail().call(block_identifier=height),
-            pending_loss=pending_penalties(state, keys) * WEI_IN_GWEI,
-            raised_at_ref=raised,
+        swept = words[5] >> 96 & U96
+        seen = Observation(
+            ref_slot=ref_slot,
+            slot=state.slot,
+            block_root=header.root,
+            state_root=bytes(header.message.state_root),
+            height=height,
+            block_hash=bytes(payload.block_hash),
+            keys=len(keys),
+            indices=ours,
+            balances_gwei=state.balances[ours],
+            pending_deposits_gwei=pending_deposits(state, keys),
+            slashed=len(slashed_positions(state, ours)),
+            deposited=words[5] & U96,
+            credited=self._withdrawn * WEI_IN_GWEI,
+            swept=swept,
+            received=self.execution.eth.get_balance(self.vault, height) + swept + words[7],
+            reported_withdrawn=self._reported_withdrawn(height),
+            queue_tail=self.queue.functions.tail().call(block_identifier=height),
+            pending_loss=pending_penalties(state, ours) * WEI_IN_GWEI,
+            raised_gwei=words[5] >> 192,
         )
+        if seen.report.donated_at_ref < 0:
+            raise ObservationError(
+                f"{self.client.name}: by slot {state.slot} it credits {seen.credited} wei to the withdrawal vault, "
+                f"which had got {seen.received}: one of the nodes lies"
+            )
+        return seen
 
-    def _read_top_ups(self, height: int) -> None:
-        if height <= self._logs_read:
-            return
-        logs = self.registry.events.ToppedUp().get_logs(from_block=self._logs_read + 1, to_block=height)
-        for log in logs:
-            self._counted.setdefault(bytes(log["args"]["key"]), int(log["blockNumber"]))
-        self._logs_read = height
+    def block_at(self, slot: int) -> Header:
+        """Return the header of the last block at or before a slot.
 
-    def _read_withdrawals(self, slot: int) -> None:
-        if slot < self._read:
-            raise ValueError(f"slot {slot} lies before slot {self._read}, which was read already")
-        for each in range(self._read + 1, slot + 1):
+        Raises ObservationError when the node has not reached the slot, or lacks blocks around it, and BeaconError.
+        """
+        limit = self.client.preset.slots_per_historical_root
+        head = self.client.header("head")
+        if head.message.slot < slot:
+            raise ObservationError(f"{self.client.name}: its head is slot {head.message.slot}, before slot {slot}")
+        found = self._first_of(range(slot, max(slot - limit, -1), -1))
+        if head.message.slot > slot:
+            # A node that has lost a block would otherwise show an earlier one.
+            following = self._first_of(range(slot + 1, min(slot + limit, int(head.message.slot)) + 1))
+            if following.message.parent_root != found.root:
+                raise ObservationError(
+                    f"{self.client.name}: it lacks a block between slots {found.message.slot} and "
+                    f"{following.message.slot}"
+                )
+        return found
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return how far it has read, as JSON can carry it."""
+        return {
+            "read": self._read,
+            "withdrawn": self._withdrawn,
+            "next_withdrawal": self._next_withdrawal,
+            "logs_read": self._logs_read,
+            "counted": {key.hex(): since for key, since in self._counted.items()},
+        }
+
+    def resume(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from a `checkpoint`."""
+        self._read, self._withdrawn = checkpoint["read"], checkpoint["withdrawn"]
+        self._next_withdrawal, self._logs_read = checkpoint["next_withdrawal"], checkpoint["logs_read"]
+        self._counted = {bytes.fromhex(key): since for key, since in checkpoint["counted"].items()}
+
+    def _first_of(self, slots: range) -> Header:
+        for slot in slots:
             try:
-                payload = self.client.block(each).message["body"]["execution_payload"]
+                return self.client.header(slot)
             except MissingError:
                 continue
-            height, vault = int(payload["block_number"]), self.vault.lower()
-            ours = [one for one in payload["withdrawals"] if one["address"].lower() == vault]
-            if ours:
-                counted = self._indices(height)
-                self._withdrawn += sum(int(one["amount"]) for one in ours if int(one["validator_index"]) in counted)
+        raise ObservationError(f"{self.client.name}: it has no block from slot {slots[0]} to slot {slots[-1]}")
+
+    def _demand_block(self, height: int, block_hash: bytes) -> None:
+        try:
+            found = self.execution.eth.get_block(height)["hash"]
+        except BlockNotFound:
+            raise ObservationError(f"the execution node does not have block {height}: it lags") from None
+        if bytes(found) != block_hash:
+            raise ObservationError(
+                f"the execution node has another block {height} ({found.to_0x_hex()}) than {self.client.name} "
+                f"(0x{block_hash.hex()})"
+            )
+
+    def _reported_withdrawn(self, height: int) -> int:
+        if self.oracle_address is None:
+            return 0
+        oracle = self._contract("ReportOracle", self.oracle_address)
+        if not self.execution.eth.get_code(oracle.address, height):
+            return 0  # it was deployed later
+        return int(oracle.functions.last().call(block_identifier=height)[2])
+
+    def _read_top_ups(self, height: int) -> None:
+        for first in range(self._logs_read + 1, height + 1, LOG_RANGE):
+            last = min(first + LOG_RANGE - 1, height)
+            for log in self.registry.events.ToppedUp().get_logs(from_block=first, to_block=last):
+                self._counted.setdefault(bytes(log["args"]["key"]), int(log["blockNumber"]))
+            self._logs_read = last
+
+    def _since(self, state: BeaconStateView, ours: NDArray[np.int64]) -> dict[int, int]:
+        """Return the execution block of its first top-up for each of our validators."""
+        keys = (hash_pairs(state.validators["pubkey"][i].tobytes() + bytes(16)) for i in ours)
+        return {int(i): self._counted[key] for i, key in zip(ours, keys, strict=True)}
+
+    def _read_withdrawals(self, state: BeaconStateView, since: dict[int, int]) -> None:
+        slot = state.slot
+        if slot < self._read:
+            raise ValueError(f"slot {slot} lies before slot {self._read}, which was read already")
+        if not since:
+            return  # what arrives before the first top-up does not count
+        if self._read < 0:
+            self._read = self._slot_before(min(since.values()))
+        for height, withdrawals in self._blocks(self._read + 1, slot):
+            for index, validator, amount, ours in withdrawals:
+                # A node that has lost a block would otherwise show too little.
+                if index != (self._next_withdrawal or index):
+                    raise ObservationError(
+                        f"{self.client.name}: withdrawal {self._next_withdrawal} is in none of the blocks that it has"
+                    )
+                self._next_withdrawal = index + 1
+                if ours and since.get(validator, height + 1) <= height:
+                    self._withdrawn += amount
+        if (upcoming := int(state.field("next_withdrawal_index"))) != (self._next_withdrawal or upcoming):
+            raise ObservationError(
+                f"{self.client.name}: withdrawal {upcoming - 1} is in none of the blocks that it has"
+            )
         self._read = slot
 
-    def _indices(self, height: int) -> set[int]:
-        keys = [key for key, since in self._counted.items() if since <= height]
-        for key in keys:
-            if key not in self._known_indices:
-                self._known_indices[key] = int(self.registry.functions.validator(key).call()[2])
-        return {self._known_indices[key] for key in keys}
+    def _blocks(self, first: int, last: int) -> Iterator[tuple[int, list[tuple[int, int, int, bool]]]]:
+        """Yield height and withdrawals (index, validator, Gwei, whether to the vault) of the blocks of these slots."""
+        vault = self.vault.lower()
+
+        def read(slot: int) -> tuple[int, list[tuple[int, int, int, bool]]]:
+            try:
+                payload = self.client.block(slot).message["body"]["execution_payload"]
+            except MissingError:
+                return 0, []
+            return int(payload["block_number"]), [
+                (int(one["index"]), int(one["validator_index"]), int(one["amount"]), one["address"].lower() == vault)
+                for one in payload["withdrawals"]
+            ]
+
+        with ThreadPoolExecutor(READERS) as readers:
+            for start in range(first, last + 1, 16 * READERS):
+                slots = range(start, min(start + 16 * READERS, last + 1))
+                yield from readers.map(read, slots)
+                if self.progress:
+                    self.progress(slots[-1] - first + 1, last - first + 1)
+
+    def _slot_before(self, height: int) -> int:
+        """Return the slot before that of an execution block, whose beacon block the node must still have."""
+        passed = int(self.execution.eth.get_block(height)["timestamp"]) - self.client.genesis().time
+        slot = passed // int(self.client.spec["SECONDS_PER_SLOT"])
+        try:
+            self.client.block(self.block_at(slot).root)
+        except MissingError:
+            raise ObservationError(
+                f"{self.client.name}: the block of slot {slot}, of the first top-up, is gone; needed are all since then"
+            ) from None
+        return max(slot - 1, 0)
 
     def _contract(self, name: str, address: str) -> Any:
         return self.execution.eth.contract(address=Web3.to_checksum_address(address), abi=build.load(name).abi)
@@ -121,19 +326,24 @@ def positions(state: BeaconStateView, keys: set[bytes]) -> list[int]:
     return [i for i in range(len(pubkeys)) if roots[32 * i : 32 * i + 32] in keys]
 
 
-def balances(state: BeaconStateView, keys: set[bytes]) -> int:
-    """Return the sum of the balances (Gwei) of the validators with these keys."""
-    return int(state.balances[positions(state, keys)].sum(dtype=object)) if keys else 0
-
-
 def pending_deposits(state: BeaconStateView, keys: set[bytes]) -> int:
     """Return the Gwei of deposits for these keys that wait in the state (EIP-6110, EIP-7251)."""
     waiting = state.field("pending_deposits") if keys else []
     return sum(int(one.amount) for one in waiting if hash_pairs(bytes(one.pubkey) + bytes(16)) in keys)
 
 
-def pending_penalties(state: BeaconStateView, keys: set[bytes]) -> int:
-    """Return the correlation penalties (Gwei) that validators with these keys have still to pay.
+def slashed_positions(state: BeaconStateView, ours: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of these validators that were slashed and have the correlation penalty still before them."""
+    rows, epoch = state.validators[ours], state.slot // state.preset.slots_per_epoch
+    half = np.uint64(state.preset.epochs_per_slashings_vector // 2)
+    # `withdrawable_epoch` of a slashed validator is far above `half`; that of others may be anything.
+    waits = rows["slashed"] & (rows["withdrawable_epoch"] >= half)
+    waits &= rows["withdrawable_epoch"] - half >= np.uint64(epoch)
+    return ours[waits]
+
+
+def pending_penalties(state: BeaconStateView, ours: NDArray[np.int64]) -> int:
+    """Return the correlation penalties (Gwei) that these validators have still to pay.
 
     As if they were due now (consensus-specs electra, process_slashings).
     """
@@ -143,9 +353,5 @@ def pending_penalties(state: BeaconStateView, keys: set[bytes]) -> int:
     slashed = sum(int(each) for each in state.field("slashings"))
     adjusted = min(slashed * SLASHING_MULTIPLIER, total)
     per_increment = adjusted // (total // INCREMENT)
-    half = state.preset.epochs_per_slashings_vector // 2
-    return sum(
-        per_increment * (int(one["effective_balance"]) // INCREMENT)
-        for one in (validators[i] for i in positions(state, keys))
-        if one["slashed"] and epoch + half <= int(one["withdrawable_epoch"])
-    )
+    increments = validators["effective_balance"][slashed_positions(state, ours)] // INCREMENT
+    return per_increment * int(increments.sum(dtype=object))
