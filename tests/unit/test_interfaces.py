@@ -89,7 +89,6 @@ REGISTRY = """
     set_parameters((uint256,uint256)) - nonpayable
     set_reward_address(uint256,address) - nonpayable
     staked() uint256 view
-    total_weight() uint256 view
     under_way() uint256 view
     withdraw_bond(uint256,uint256) - nonpayable
 """
