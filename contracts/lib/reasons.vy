@@ -136,6 +136,9 @@ NOT_ABOVE_QUOTA: constant(String[32]) = "operator: not above its quota"
 OTHER_OPERATOR: constant(String[32]) = "consolidation: other operator"
 SAME_VALIDATOR: constant(String[32]) = "consolidation: same validator"
 
+# ---- fees ---------------------------------------------------------------------------------------
+COVER_LIMIT: constant(String[32]) = "cover: over the limit"
+
 
 @internal
 @pure
