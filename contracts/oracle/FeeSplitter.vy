@@ -118,8 +118,8 @@ def distribute() -> uint256:
 @external
 def sync(operator: uint256):
     """
-    @notice Take over the weight that an operator of the registry has there, 0 when it is suspended (its limit is 0), and
-            the sum of all weights. What has come before is split, and earned, by the old ones. Anyone may call.
+    @notice Take over the weight that an operator of the registry has there, 0 when it is suspended (its limit is 0),
+            and the sum of all weights. What has come before is split, and earned, by the old ones. Anyone may call.
     """
     self._distribute()
     registry: address = self.registry

@@ -11,6 +11,7 @@ fuzz campaign drives the contracts and this model side by side and demands equal
     vault             what holds ETH for the pool to sweep, and makes requests
     system_contracts  block roots, deposits and requests, as Ethereum keeps them
     registry          operators, proofs, top-ups, pulling back
+    fee_splitter      fees to treasury, operators and the cover fund
     beacon            a small beacon chain, which the registry is about
     rebasing_token    the rebasing view
     protocol          all of it, wired, and how to undo a call
