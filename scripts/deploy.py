@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import ape
 import click
-from ape.cli import ConnectedProviderCommand, network_option
-from ape.cli.options import NETWORK_META_KEY
-from ape.exceptions import ApeException, NetworkMismatchError, ProviderError
+from ape.cli import network_option
+from ape.exceptions import ApeException
 from ape.logging import LogLevel, logger
-from requests import RequestException
 from rich.console import Console
 
 from floe.beacon.client import BeaconClient, BeaconError
 from floe.beacon.containers import ContainerError
 from floe.build import BuildError
+from floe.cli.connection import URI, Connected
 from floe.deploy import beacon, execute, record, verify
 from floe.deploy import config as configs
 from floe.deploy.config import Config
 
-URI = "WEB3_PROVIDER_URI"
 FAILURES = (
     configs.ConfigError,
     execute.DeployError,
@@ -34,40 +30,6 @@ FAILURES = (
 )
 TABLE_WIDTH = 120
 """Characters: wide enough that no address is cut."""
-
-
-class Connected(ConnectedProviderCommand):  # type: ignore[misc]
-    """A command on a chain; it says in one line why there is no connection.
-
-    Ape goes to some public node when it has no address, or one of another chain; here that is an error.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises ClickException when the node does not answer or is of another chain."""
-        provider = ctx.meta.get(NETWORK_META_KEY, {}).get("provider")
-        choice = "the default network" if provider is None else str(provider.network_choice)
-        public = provider is not None and not provider.network.is_dev and "://" not in choice
-        ctx.meta[URI] = os.environ.get(URI) if public else None
-        if public and not ctx.meta[URI] and not getattr(provider, "_configured_rpc", None):
-            raise click.ClickException(f"no node for {choice}: set {URI} to the address of yours")
-        try:
-            return super().invoke(ctx)
-        except NetworkMismatchError as error:
-            raise click.ClickException(str(error)) from None
-        except (ProviderError, ConnectionError, RequestException):
-            if "://" in choice:
-                reason = f"no node answers on {choice}: start it (`anvil`), or correct --network"
-            elif ctx.meta[URI] and URI not in os.environ:
-                reason = f"the node in {URI} is not on {choice}"
-            else:
-                reason = f"the node of {choice} does not answer: is {URI} right?"
-            raise click.ClickException(reason) from None
-
-    def _invoke(self, ctx: click.Context, provider: Any = None) -> Any:
-        # Ape drops the variable when its node is on another chain.
-        if ctx.meta[URI] and URI not in os.environ:
-            raise click.ClickException(f"the node in {URI} is not on {provider.network_choice}")
-        return super()._invoke(ctx, provider=provider)
 
 
 @click.command(cls=Connected)
