@@ -1,11 +1,11 @@
 """The facts of a report: what anyone can read at one slot of the beacon chain and in the execution block inside it.
 
     observer = Observer(client, execution, pool, registry)
-    observer.observe(ref_slot)   # all that was read, and the pool's `Report` that follows from it
-    observer.report(ref_slot)    # the latter alone
+    observer.observe(ref_slot, header, state)   # all that was read, and the pool's `Report` that follows from it
+    observer.report(slot)                       # the latter alone, of a slot with a block, on a chain of one's own
 
-Read is the state of the last block at or before the reference slot. A validator counts from its first top-up on; what
-reaches the withdrawal vault from elsewhere is a gift.
+Read is the state of the last block at or before the reference slot, which `floe.service.nodes` finds and checks. A
+validator counts from its first top-up on; what reaches the withdrawal vault from elsewhere is a gift.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from web3 import Web3
-from web3.exceptions import BlockNotFound
 
 from floe import build
 from floe.beacon.client import BeaconClient, Header, MissingError
@@ -105,8 +104,6 @@ class Observer:
     """The ReportOracle, if reports go through one."""
     first_block: int = 0
     """Execution block before which the protocol was not there."""
-    verify: bool = False
-    """Whether the root of the state is computed and compared: a node then cannot invent any part of it."""
     progress: Callable[[int, int], None] | None = None
     """Is told how many of the slots whose blocks have to be read were, and how many there are."""
     _read: int = -1
@@ -127,23 +124,18 @@ class Observer:
         self._logs_read = max(self._logs_read, self.first_block - 1)
 
     def report(self, slot: int) -> Report:
-        """Return the pool's report for a reference slot. Raises as `observe`."""
-        return self.observe(slot).report
+        """Return the pool's report for a slot that has a block. Nothing that the nodes say is checked."""
+        header = self.client.header(slot)
+        return self.observe(slot, header, self.client.state(bytes(header.message.state_root))).report
 
-    def observe(self, ref_slot: int) -> Observation:
+    def observe(self, ref_slot: int, header: Header, state: BeaconStateView) -> Observation:
         """Read what a report says about a reference slot.
 
-        Raises ObservationError, BeaconError, StateError, and web3's errors.
+        `header` and `state` are of the last block at or before it; their execution block is the execution node's block
+        of that number. Raises ObservationError, BeaconError, StateError, and web3's errors; what was read is kept then.
         """
-        header = self.block_at(ref_slot)
-        state = self.client.state(bytes(header.message.state_root))
-        if state.slot != header.message.slot or (self.verify and state.root != header.message.state_root):
-            raise ObservationError(
-                f"{self.client.name}: the state of slot {header.message.slot} has not the root of it: the node lies"
-            )
         payload = state.field("latest_execution_payload_header")
         height = int(payload.block_number)
-        self._demand_block(height, bytes(payload.block_hash))
         self._read_top_ups(height)
         keys = {key for key, since in self._counted.items() if since <= height}
         ours = np.asarray(positions(state, keys), dtype=np.int64)
@@ -179,26 +171,6 @@ class Observer:
             )
         return seen
 
-    def block_at(self, slot: int) -> Header:
-        """Return the header of the last block at or before a slot.
-
-        Raises ObservationError when the node has not reached the slot, or lacks blocks around it, and BeaconError.
-        """
-        limit = self.client.preset.slots_per_historical_root
-        head = self.client.header("head")
-        if head.message.slot < slot:
-            raise ObservationError(f"{self.client.name}: its head is slot {head.message.slot}, before slot {slot}")
-        found = self._first_of(range(slot, max(slot - limit, -1), -1))
-        if head.message.slot > slot:
-            # A node that has lost a block would otherwise show an earlier one.
-            following = self._first_of(range(slot + 1, min(slot + limit, int(head.message.slot)) + 1))
-            if following.message.parent_root != found.root:
-                raise ObservationError(
-                    f"{self.client.name}: it lacks a block between slots {found.message.slot} and "
-                    f"{following.message.slot}"
-                )
-        return found
-
     def checkpoint(self) -> dict[str, Any]:
         """Return how far it has read, as JSON can carry it."""
         return {
@@ -214,25 +186,6 @@ class Observer:
         self._read, self._withdrawn = checkpoint["read"], checkpoint["withdrawn"]
         self._next_withdrawal, self._logs_read = checkpoint["next_withdrawal"], checkpoint["logs_read"]
         self._counted = {bytes.fromhex(key): since for key, since in checkpoint["counted"].items()}
-
-    def _first_of(self, slots: range) -> Header:
-        for slot in slots:
-            try:
-                return self.client.header(slot)
-            except MissingError:
-                continue
-        raise ObservationError(f"{self.client.name}: it has no block from slot {slots[0]} to slot {slots[-1]}")
-
-    def _demand_block(self, height: int, block_hash: bytes) -> None:
-        try:
-            found = self.execution.eth.get_block(height)["hash"]
-        except BlockNotFound:
-            raise ObservationError(f"the execution node does not have block {height}: it lags") from None
-        if bytes(found) != block_hash:
-            raise ObservationError(
-                f"the execution node has another block {height} ({found.to_0x_hex()}) than {self.client.name} "
-                f"(0x{block_hash.hex()})"
-            )
 
     def _reported_withdrawn(self, height: int) -> int:
         if self.oracle_address is None:
@@ -262,21 +215,25 @@ class Observer:
             return  # what arrives before the first top-up does not count
         if self._read < 0:
             self._read = self._slot_before(min(since.values()))
-        for height, withdrawals in self._blocks(self._read + 1, slot):
-            for index, validator, amount, ours in withdrawals:
-                # A node that has lost a block would otherwise show too little.
-                if index != (self._next_withdrawal or index):
-                    raise ObservationError(
-                        f"{self.client.name}: withdrawal {self._next_withdrawal} is in none of the blocks that it has"
-                    )
-                self._next_withdrawal = index + 1
-                if ours and since.get(validator, height + 1) <= height:
-                    self._withdrawn += amount
-        if (upcoming := int(state.field("next_withdrawal_index"))) != (self._next_withdrawal or upcoming):
-            raise ObservationError(
-                f"{self.client.name}: withdrawal {upcoming - 1} is in none of the blocks that it has"
+        for each, (height, withdrawals) in enumerate(self._blocks(self._read + 1, slot), self._read + 1):
+            if not withdrawals:
+                continue
+            self._demand_next(withdrawals[0][0])
+            self._withdrawn += sum(
+                amount
+                for _, validator, amount, ours in withdrawals
+                if ours and since.get(validator, height + 1) <= height
             )
+            self._next_withdrawal, self._read = withdrawals[-1][0] + 1, each
+        self._demand_next(int(state.field("next_withdrawal_index")))
         self._read = slot
+
+    def _demand_next(self, index: int) -> None:
+        """Withdrawals are numbered: a node that has lost a block would otherwise show too little."""
+        if self._next_withdrawal not in (None, index):
+            raise ObservationError(
+                f"{self.client.name}: withdrawal {self._next_withdrawal} is in none of the blocks that it has"
+            )
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, list[tuple[int, int, int, bool]]]]:
         """Yield height and withdrawals (index, validator, Gwei, whether to the vault) of the blocks of these slots."""
@@ -304,7 +261,7 @@ class Observer:
         passed = int(self.execution.eth.get_block(height)["timestamp"]) - self.client.genesis().time
         slot = passed // int(self.client.spec["SECONDS_PER_SLOT"])
         try:
-            self.client.block(self.block_at(slot).root)
+            self.client.block(slot)
         except MissingError:
             raise ObservationError(
                 f"{self.client.name}: the block of slot {slot}, of the first top-up, is gone; needed are all since then"
