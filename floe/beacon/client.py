@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import requests
@@ -48,14 +48,24 @@ STATE_TIMEOUT = 300.0
 """Seconds between two parts of a state: a node may have to compute it first."""
 
 _AGAIN = (429, 500, 502, 503, 504)  # statuses after which a second try may help
+_LATE = "no answer in time"
 _EXITS = "/eth/v1/beacon/pool/voluntary_exits"
 
 Id = str | int | bytes
 """A block or a state: a name, a slot, or a root."""
 
 
+Fault = Literal["unreachable", "timeout", "server_error", "refused", "malformed", "inconsistent", "unverified"]
+"""What went wrong: no connection, no answer in time, a status from 500 on or 429, another status, an answer that is not
+as the API defines it, one that contradicts itself, a node whose execution client has not verified the chain."""
+
+
 class BeaconError(Exception):
     """A beacon node that cannot be reached, refuses, or answers what it should not. One line."""
+
+    def __init__(self, text: str, fault: Fault = "refused") -> None:
+        super().__init__(text)
+        self.fault = fault
 
 
 class MissingError(BeaconError):
@@ -180,7 +190,7 @@ class BeaconClient:
         with self._reading(path):
             header = Header(_bytes(fields["root"], 32), from_json(BeaconBlockHeader, fields["header"]["message"]))
         if header_root(header.message) != header.root:
-            raise self._wrong(path, "the root is not that of the header")
+            raise self._wrong(path, "the root is not that of the header", "inconsistent")
         return header
 
     def block(self, block: Id = "head") -> Block:
@@ -282,10 +292,13 @@ class BeaconClient:
                 timeout=(CONNECT_TIMEOUT, timeout or self._timeout),
             )
         except requests.RequestException as error:
-            raise BeaconError(f"{self.name}: {_reason(error)} ({path})") from error
+            reason = _reason(error)
+            fault: Fault = "timeout" if reason == _LATE else "unreachable"
+            raise BeaconError(f"{self.name}: {reason} ({path})", fault) from error
         if not answer.ok:
             failure = MissingError if answer.status_code == 404 else BeaconError
-            raise failure(f"{self.name}: {_complaint(answer)} ({path})")
+            fault = "server_error" if answer.status_code >= 500 or answer.status_code == 429 else "refused"
+            raise failure(f"{self.name}: {_complaint(answer)} ({path})", fault)
         return answer
 
     def _json(self, path: str, body: Any = None) -> dict[str, Any]:
@@ -297,7 +310,9 @@ class BeaconClient:
         if not isinstance(content, dict) or "data" not in content:
             raise self._wrong(path, "the content has no field `data`")
         if content.get("execution_optimistic"):
-            raise BeaconError(f"{self.name}: its execution client has not verified this block yet ({path})")
+            raise BeaconError(
+                f"{self.name}: its execution client has not verified this block yet ({path})", "unverified"
+            )
         return content
 
     def _data(self, path: str, kind: type, body: Any = None) -> Any:
@@ -316,8 +331,8 @@ class BeaconClient:
         except (AttributeError, ContainerError, TypeError, ValueError) as error:
             raise self._wrong(path, str(error)) from error
 
-    def _wrong(self, path: str, problem: str) -> BeaconError:
-        return BeaconError(f"{self.name}: wrong answer: {problem} ({path})")
+    def _wrong(self, path: str, problem: str, fault: Fault = "malformed") -> BeaconError:
+        return BeaconError(f"{self.name}: wrong answer: {problem} ({path})", fault)
 
 
 def _name(place: Id) -> str:
@@ -339,7 +354,7 @@ def _reason(error: requests.RequestException) -> str:
     """Say why there was no answer; the library's own text holds the whole URL."""
     cause = error.args[0] if error.args else None
     if isinstance(getattr(cause, "reason", cause), ReadTimeoutError):
-        return "no answer in time"
+        return _LATE
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate is refused"
     if isinstance(error, requests.ConnectionError):

@@ -1,0 +1,1 @@
+"""What the daemons share: configuration, logs, metrics and health, retries, the store, keys, and nodes under watch."""

@@ -1,0 +1,488 @@
+"""Nodes under watch: whatever is wrong with one has a name, is counted, and stops what relies on it.
+
+    nodes = Nodes(beacon_urls, execution_urls, Chain.of(record), metrics)
+    nodes.check()                                  # every round: who can be used?
+    header = nodes.finalized()
+    reference = nodes.reference(slot)              # the last block at or before a finalized slot, and its state
+    nodes.execution.eth.get_balance(vault, reference.block_number)
+
+A beacon node proves what it says: a header must have the root under which it is known, the block after it must name it
+as its parent, and a state must hash to the state root in the header. Two nodes must not contradict each other, and the
+block inside the state must be the execution node's block of that number.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from web3 import HTTPProvider, Web3
+from web3.exceptions import BadResponseFormat, BlockNotFound, Web3Exception
+from web3.types import RPCEndpoint, RPCResponse
+
+from floe.beacon.client import BeaconClient, BeaconError, Header, Id, MissingError
+from floe.beacon.containers import ContainerError
+from floe.beacon.ssz import BeaconStateView, StateError
+from floe.deploy import beacon as beacon_facts
+from floe.deploy.config import Beacon
+from floe.deploy.record import Record
+from floe.service.metrics import Metrics
+from floe.service.retry import PassingError, retry
+
+log = logging.getLogger(__name__)
+
+MOST_MISSED = 512
+"""Slots without a block that are searched for the block before them."""
+SLACK = 3
+"""Slots that one node may lie behind another before it counts as lagging."""
+
+Value = TypeVar("Value")
+
+
+class Fault(StrEnum):
+    """What can be wrong with a node."""
+
+    WRONG_CHAIN = "wrong_chain"
+    """Another execution chain: its id, or its first block."""
+    WRONG_GENESIS = "wrong_genesis"
+    """Another beacon chain: its start, its slots, its preset or its deposit contract."""
+    WRONG_FORK = "wrong_fork"
+    """It does not know a fork, has it at another epoch, or gives data of one that is past."""
+    LAGGING = "lagging"
+    """Its head or its finality is behind the clock, behind another node, or before what was asked for."""
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    """It answers with a status from 500 on, or 429."""
+    REFUSED = "refused"
+    """It does not serve what it is asked for."""
+    MALFORMED = "malformed"
+    """Its answer is not of the form that it should have."""
+    INCONSISTENT = "inconsistent"
+    """It contradicts itself, or another node."""
+
+
+RETRIED = (Fault.UNREACHABLE, Fault.TIMEOUT, Fault.SERVER_ERROR)
+
+
+class NodeError(PassingError):
+    """Something is wrong with a node, or with all of them. One line."""
+
+    def __init__(self, fault: Fault, node: str, text: str) -> None:
+        super().__init__(f"{node}: {fault.value.replace('_', ' ')}: {text.removeprefix(f'{node}: ')}")
+        self.fault, self.node = fault, node
+        self.retried = fault in RETRIED
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The chain that nodes should be on."""
+
+    chain_id: int
+    genesis: str
+    """Hash of the first execution block."""
+    beacon: Beacon
+
+    @classmethod
+    def of(cls, record: Record) -> Chain:
+        """Return the chain of a deployment."""
+        return cls(record.chain_id, record.genesis, Beacon.model_validate(record.config["beacon"]))
+
+    def time_of(self, slot: int) -> int:
+        """Return when a slot starts, in seconds since 1970."""
+        return self.beacon.genesis_time + slot * self.beacon.seconds_per_slot
+
+    def fork_at(self, slot: int) -> str:
+        """Return the name of the fork that a slot is in; "" before the first one that is known."""
+        epoch = slot // self.beacon.sizes.slots_per_epoch
+        begun = [name for name, first in self.beacon.forks.items() if first <= epoch]
+        return max(begun, key=self.beacon.forks.__getitem__, default="")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The last block at or before a slot, its state, and the execution block inside it; all of it checked."""
+
+    slot: int
+    """That was asked for."""
+    header: Header
+    state: BeaconStateView
+    block_number: int
+    block_hash: bytes
+
+
+class Watch:
+    """Counts and logs the faults of nodes as they happen, also of those that a second try makes good."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def error(self, fault: Fault, node: str, text: str) -> NodeError:
+        """Note a fault of a node; return the error to raise."""
+        error = NodeError(fault, node, text)
+        self._metrics.faults.labels(node, fault.value).inc()
+        self._metrics.note(f"node {node}", str(error))
+        log.warning("%s", error, extra={"node": node, "fault": fault.value})
+        return error
+
+    def good(self, node: str) -> None:
+        """Note that nothing is wrong with a node now."""
+        self._metrics.note(f"node {node}", None)
+
+
+class BeaconNode:
+    """One beacon node. Every method raises NodeError."""
+
+    def __init__(self, url: str, chain: Chain, watch: Watch, timeout: float = 30.0) -> None:
+        self.client = BeaconClient(url, timeout, attempts=1)
+        self.name, self._chain, self._watch, self._identified = self.client.name, chain, watch, False
+
+    def ask(self, call: Callable[[BeaconClient], Value], attempts: int = 4) -> Value:
+        """Return what `call` returns for the client; what goes wrong gets its name. MissingError passes through."""
+
+        def once() -> Value:
+            try:
+                return call(self.client)
+            except MissingError:
+                raise
+            except BeaconError as error:
+                fault = Fault.LAGGING if error.fault == "unverified" else Fault(error.fault)
+                raise self.error(fault, str(error)) from error
+            except (ContainerError, StateError) as error:
+                raise self.error(Fault.MALFORMED, str(error)) from error
+
+        return retry(once, attempts)
+
+    def identify(self) -> None:
+        """Check, until it was right once, that the node is on the chain and knows its forks."""
+        if self._identified:
+            return
+        self.client.__dict__.pop("spec", None)  # ask again
+        found, spec = self.ask(beacon_facts.read, attempts=2), self.client.spec
+        if int(spec.get("DEPOSIT_CHAIN_ID", self._chain.chain_id)) != self._chain.chain_id:
+            raise self.error(Fault.WRONG_CHAIN, f"its chain id is {spec['DEPOSIT_CHAIN_ID']}")
+        mine = self._chain.beacon
+        for name in ("preset", "deposit_contract", "genesis_time", "seconds_per_slot"):
+            here, there = getattr(mine, name), getattr(found, name)
+            if here != there:
+                raise self.error(Fault.WRONG_GENESIS, f"its {name} is {there}, and should be {here}")
+        for fork, epoch in mine.forks.items():
+            if found.forks.get(fork) != epoch:
+                there = found.forks.get(fork, "not there")
+                raise self.error(Fault.WRONG_FORK, f"the fork {fork} is {there}, and should be at epoch {epoch}")
+        self._identified = True
+
+    def head(self, max_age: float | None, max_finality_epochs: int) -> int:
+        """Return the slot of its head, if that is not too old (seconds), nor finality too far behind it (epochs)."""
+        slot = int(self.ask(lambda client: client.header("head"), attempts=2).message.slot)
+        age = time.time() - self._chain.time_of(slot)
+        if max_age is not None and age > max_age:
+            raise self.error(Fault.LAGGING, f"its head is slot {slot}, {age:.0f} s ago")
+        finalized = int(self.ask(lambda client: client.finality_checkpoints("head")).finalized.epoch)
+        behind = slot // self._chain.beacon.sizes.slots_per_epoch - finalized
+        if behind > max_finality_epochs and finalized > 0:
+            raise self.error(Fault.LAGGING, f"its finality is {behind} epochs behind its head")
+        return slot
+
+    def block_at(self, slot: int) -> Header:
+        """Return the header of the last block at or before a slot that it holds to be finalized.
+
+        Slots without a block count only when the next block names the one found as its parent.
+        """
+        finalized = self.ask(lambda client: client.header("finalized"))
+        if int(finalized.message.slot) < slot:
+            raise self.error(
+                Fault.LAGGING, f"slot {slot} is not finalized: its last finalized block is of {finalized.message.slot}"
+            )
+        found = next((one for one in map(self._header, range(slot, max(slot - MOST_MISSED, -1), -1)) if one), None)
+        if found is None:
+            raise self.error(Fault.REFUSED, f"it has no block in the {MOST_MISSED} slots up to {slot}")
+        if found.root == finalized.root:
+            return found
+        after = range(slot + 1, int(finalized.message.slot) + 1)
+        child = next((one for one in map(self._header, after) if one), finalized)
+        if bytes(child.message.parent_root) != found.root:
+            text = f"the block of slot {child.message.slot} does not follow that of slot {found.message.slot}"
+            raise self.error(Fault.INCONSISTENT, text)
+        return found
+
+    def state(self, header: Header) -> BeaconStateView:
+        """Download the state of a block and check it against the header's state root."""
+        root, slot = bytes(header.message.state_root), int(header.message.slot)
+        try:
+            encoded = self.ask(lambda client: client.encoded_state(root))
+        except MissingError as error:
+            raise self.error(Fault.REFUSED, str(error)) from error
+        expected = self._chain.fork_at(slot)
+        if encoded.fork != expected:
+            text = (
+                f"its state of slot {slot} is of the fork {encoded.fork}, and should be of {expected or 'an older one'}"
+            )
+            raise self.error(Fault.WRONG_FORK, text)
+        state = self.ask(lambda client: BeaconStateView(encoded.ssz, encoded.fork, client.preset))
+        if state.slot != slot or self.ask(lambda _: state.root) != root:
+            raise self.error(
+                Fault.INCONSISTENT, f"its state of slot {slot} does not hash to the state root of the block"
+            )
+        return state
+
+    def error(self, fault: Fault, text: str) -> NodeError:
+        """Note a fault of this node; return the error to raise."""
+        return self._watch.error(fault, self.name, text)
+
+    def _header(self, block: Id) -> Header | None:
+        try:
+            found = self.ask(lambda client: client.header(block))
+        except MissingError:
+            return None
+        if isinstance(block, int) and int(found.message.slot) != block:
+            raise self.error(Fault.INCONSISTENT, f"asked for slot {block}, it gives the block of {found.message.slot}")
+        return found
+
+
+class WatchedProvider(HTTPProvider):
+    """JSON-RPC whose failures are NodeErrors with a name. Calls that change nothing are tried again."""
+
+    def __init__(self, url: str, watch: Watch, timeout: float = 30.0) -> None:
+        super().__init__(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None)
+        parts, self._watch = urlsplit(url), watch
+        self.name = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """Send a request. Raises NodeError."""
+        attempts = 1 if method == "eth_sendRawTransaction" else 4
+        return retry(lambda: self._once(method, params), attempts)
+
+    def _once(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        try:
+            answer: RPCResponse = super().make_request(method, params)
+        except requests.Timeout as error:
+            raise self.error(Fault.TIMEOUT, f"no answer in time ({method})") from error
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            fault = Fault.SERVER_ERROR if status >= 500 or status == 429 else Fault.REFUSED
+            raise self.error(fault, f"status {status} ({method})") from error
+        except requests.RequestException as error:
+            raise self.error(Fault.UNREACHABLE, f"{type(error).__name__} ({method})") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, BadResponseFormat) as error:
+            raise self.error(Fault.MALFORMED, f"the answer is not JSON ({method})") from error
+        if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
+            raise self.error(Fault.MALFORMED, f"the answer has neither result nor error ({method})")
+        return answer
+
+    def error(self, fault: Fault, text: str) -> NodeError:
+        """Note a fault of this node; return the error to raise."""
+        return self._watch.error(fault, self.name, text)
+
+
+class ExecutionNode:
+    """One execution node. Every method raises NodeError."""
+
+    def __init__(self, url: str, chain: Chain, watch: Watch, timeout: float = 30.0) -> None:
+        provider = WatchedProvider(url, watch, timeout)
+        self.web3, self.name, self.error = Web3(provider), provider.name, provider.error
+        self._chain, self._identified = chain, False
+
+    def identify(self) -> None:
+        """Check, until it was right once, that the node is on the chain."""
+        if self._identified:
+            return
+        found = self._ask(lambda: (self.web3.eth.chain_id, self.web3.to_hex(self.web3.eth.get_block(0)["hash"])))
+        if found != (self._chain.chain_id, self._chain.genesis):
+            raise self.error(
+                Fault.WRONG_CHAIN,
+                f"it is on chain {found[0]} that began with {found[1]}, and should be on {self._chain.chain_id} that "
+                f"began with {self._chain.genesis}",
+            )
+        self._identified = True
+
+    def head(self, not_before: int) -> None:
+        """Check that its newest block is not older than `not_before` (seconds since 1970)."""
+        found = self._ask(lambda: self.web3.eth.get_block("latest"))
+        if found["timestamp"] < not_before:
+            behind = not_before - found["timestamp"]
+            raise self.error(
+                Fault.LAGGING, f"its newest block, {found['number']}, is {behind} s behind the beacon chain"
+            )
+
+    def demand(self, number: int, digest: bytes) -> None:
+        """Check that its block of this number has this hash."""
+        try:
+            found = bytes(self._ask(lambda: self.web3.eth.get_block(number))["hash"])
+        except BlockNotFound:
+            raise self.error(Fault.LAGGING, f"it does not have block {number} yet") from None
+        if found != digest:
+            text = f"its block {number} is 0x{found.hex()}, on the beacon chain it is 0x{digest.hex()}"
+            raise self.error(Fault.INCONSISTENT, text)
+
+    def _ask(self, call: Callable[[], Value]) -> Value:
+        try:
+            return call()
+        except BlockNotFound:
+            raise
+        except (Web3Exception, KeyError, TypeError, ValueError) as error:
+            raise self.error(Fault.MALFORMED, " ".join(str(error).split())[:200]) from error
+
+
+class Nodes:
+    """The nodes of a daemon. The first that is good is used; `agree` beacon nodes must say the same of a block."""
+
+    def __init__(
+        self,
+        beacon: Sequence[str],
+        execution: Sequence[str],
+        chain: Chain,
+        metrics: Metrics,
+        *,
+        agree: int = 1,
+        timeout: float = 30.0,
+        max_head_age: float | None = None,
+        max_finality_epochs: int = 5,
+    ) -> None:
+        self.chain, self._watch, self._agree = chain, Watch(metrics), agree
+        self._limits = max_head_age, max_finality_epochs
+        self._beacons = [BeaconNode(url, chain, self._watch, timeout) for url in beacon]
+        self._executions = [ExecutionNode(url, chain, self._watch, timeout) for url in execution]
+        self._good: list[BeaconNode] = []
+        self._good_executions: list[ExecutionNode] = []
+        self._last_error: dict[type, NodeError] = {}
+        self.head_slot = 0
+        """Slot of the newest block, as of the last `check`."""
+
+    def close(self) -> None:
+        """Close the connections to the beacon nodes."""
+        for node in self._beacons:
+            node.client.close()
+
+    @property
+    def beacon(self) -> BeaconClient:
+        """The first beacon node that was good in the last check."""
+        return self._best().client
+
+    @property
+    def execution(self) -> Web3:
+        """The first execution node that was good in the last check; what goes wrong with it is a NodeError."""
+        if not self._good_executions:
+            raise self._none(ExecutionNode)
+        return self._good_executions[0].web3
+
+    def check(self) -> None:
+        """Look at every node; name and count what is wrong. Raises NodeError unless one of each kind can be used."""
+        heads: dict[BeaconNode, int] = {}
+        for node in self._beacons:
+            head = self._tried(self._look_at, node)
+            if head is not None:
+                heads[node] = head
+        self.head_slot = max(heads.values(), default=self.head_slot)
+        self._good = []
+        for node, slot in heads.items():
+            if slot + SLACK < self.head_slot:
+                node.error(Fault.LAGGING, f"its head is slot {slot}, another node's is {self.head_slot}")
+            else:
+                self._good.append(node)
+        since = self.chain.time_of(max(self.head_slot - SLACK, 0))
+        self._good_executions = [node for node in self._executions if self._tried(self._look_at_execution, node, since)]
+        self._best()
+        _ = self.execution
+
+    def finalized(self) -> Header:
+        """Return the last finalized block of the first good beacon node."""
+        return self._first(lambda node: node.ask(lambda client: client.header("finalized")))
+
+    def reference(self, slot: int) -> Reference:
+        """Return the last block at or before a finalized slot, with its state.
+
+        Raises NodeError: `lagging` when fewer than `agree` nodes hold the slot to be finalized, `inconsistent` when two
+        nodes, of either kind, contradict each other.
+        """
+        header = self._agreed(slot)
+        state = self._first(lambda node: node.state(header))
+        payload = state.field("latest_execution_payload_header")
+        number, digest = int(payload.block_number), bytes(payload.block_hash)
+        self._good_executions = self._having(number, digest)
+        return Reference(slot, header, state, number, digest)
+
+    # --- inside ---
+
+    def _agreed(self, slot: int) -> Header:
+        found: dict[BeaconNode, Header] = {}
+        errors: list[NodeError] = []
+        for node in self._good:
+            try:
+                found[node] = node.block_at(slot)
+            except NodeError as error:
+                errors.append(error)
+        if len({header.root for header in found.values()}) > 1:
+            roots = ", ".join(f"{node.name} 0x{header.root.hex()}" for node, header in found.items())
+            text = f"they differ about the block at slot {slot}: {roots}"
+            raise self._watch.error(Fault.INCONSISTENT, "beacon nodes", text)
+        if len(found) < self._agree:
+            if errors:
+                raise errors[0]
+            text = f"{len(found)} can be asked about slot {slot}, {self._agree} must agree"
+            raise NodeError(Fault.UNREACHABLE, "beacon nodes", text)
+        return next(iter(found.values()))
+
+    def _having(self, number: int, digest: bytes) -> list[ExecutionNode]:
+        """Return the good execution nodes whose block of this number has this hash. Raises the first one's error."""
+        good: list[ExecutionNode] = []
+        errors: list[NodeError] = []
+        for node in self._good_executions:
+            try:
+                node.demand(number, digest)
+                good.append(node)
+            except NodeError as error:
+                errors.append(error)
+        if errors and not good:
+            raise errors[0]
+        return good
+
+    def _first(self, call: Callable[[BeaconNode], Value]) -> Value:
+        """Return what the first good beacon node gives that can give it. Raises the first one's error."""
+        errors: list[NodeError] = []
+        for node in self._good:
+            try:
+                return call(node)
+            except NodeError as error:
+                errors.append(error)
+        raise errors[0] if errors else self._none(BeaconNode)
+
+    def _best(self) -> BeaconNode:
+        if not self._good:
+            raise self._none(BeaconNode)
+        return self._good[0]
+
+    def _none(self, kind: type) -> NodeError:
+        """Return the error that says why no node of a kind can be used."""
+        unchecked = NodeError(Fault.UNREACHABLE, "nodes", "none was looked at yet")
+        return self._last_error.get(kind, unchecked)
+
+    def _look_at(self, node: BeaconNode) -> int:
+        node.identify()
+        try:
+            slot = node.head(*self._limits)
+        except MissingError as error:
+            raise node.error(Fault.REFUSED, str(error)) from error
+        self._watch.good(node.name)
+        return slot
+
+    def _look_at_execution(self, node: ExecutionNode, since: int) -> bool:
+        node.identify()
+        node.head(since)
+        self._watch.good(node.name)
+        return True
+
+    def _tried(self, call: Callable[..., Value], node: BeaconNode | ExecutionNode, *arguments: Any) -> Value | None:
+        """Return what the call returns, or None when something is wrong with the node."""
+        try:
+            return call(node, *arguments)
+        except NodeError as error:
+            self._last_error[type(node)] = error
+            return None
