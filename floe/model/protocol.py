@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from floe.model.basics import Address, Chain, Revert
+from floe.model.fee_splitter import COUNCIL_ROLE, FeeSplitter, Parts
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
 from floe.model.queue import Queue
@@ -96,6 +97,23 @@ class Protocol:
         self.chain.ether |= dict.fromkeys((address, system.deposit_contract.address, *system.requests), 0)
         self._keep(registry, roles, vault, system.block_roots, system.deposit_contract, *system.requests.values())
         return registry
+
+    def add_fee_splitter(
+        self,
+        address: Address,
+        registries: list[Registry],
+        treasury: Address,
+        parts: Parts,
+        admin: Address,
+        council: Address,
+    ) -> FeeSplitter:
+        """Deploy a splitter for the operators of the first registry; the pool has to be told of it."""
+        roles = Roles({(ADMIN_ROLE, admin), (COUNCIL_ROLE, council)})
+        known = {registry.address: registry for registry in registries}
+        splitter = FeeSplitter(address, self.pool, known, roles, registries[0].address, treasury, parts)
+        splitter.construct()
+        self._keep(splitter, roles)
+        return splitter
 
     def _keep(self, *parts: Any) -> None:
         for part in parts:
