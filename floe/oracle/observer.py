@@ -1,11 +1,12 @@
 """The facts of a report: what anyone can read at one slot of the beacon chain and in the execution block inside it.
 
     observer = Observer(client, execution, pool, registry)
-    observer.observe(ref_slot, header, state)   # all that was read, and the pool's `Report` that follows from it
-    observer.report(slot)                       # the latter alone, of a slot with a block, on a chain of one's own
+    observer.observe(ref_slot)   # all that was read, and the pool's `Report` that follows from it
+    observer.report(ref_slot)    # the latter alone
 
-Read is the state of the last block at or before the reference slot, which `floe.service.nodes` finds and checks. A
-validator counts from its first top-up on; what reaches the withdrawal vault from elsewhere is a gift.
+Read is the state of the last block at or before the reference slot. `floe.service.nodes` finds it as well, and checks
+what the nodes say; then that is given to `observe`. A validator counts from its first top-up on; what reaches the
+withdrawal vault from elsewhere is a gift.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ READERS = 4
 
 class ObservationError(Exception):
     """Nodes that do not have what is to be read, or that contradict each other or themselves. One line."""
+
+
+class NotThereError(ObservationError):
+    """The protocol was deployed after the reference slot."""
 
 
 @dataclass(frozen=True)
@@ -123,19 +128,22 @@ class Observer:
         self.vault = self.pool.functions.withdrawal_vault().call()
         self._logs_read = max(self._logs_read, self.first_block - 1)
 
-    def report(self, slot: int) -> Report:
-        """Return the pool's report for a slot that has a block. Nothing that the nodes say is checked."""
-        header = self.client.header(slot)
-        return self.observe(slot, header, self.client.state(bytes(header.message.state_root))).report
+    def report(self, ref_slot: int) -> Report:
+        """Return the pool's report for a reference slot. Raises as `observe`."""
+        return self.observe(ref_slot).report
 
-    def observe(self, ref_slot: int, header: Header, state: BeaconStateView) -> Observation:
+    def observe(self, ref_slot: int, header: Header | None = None, state: BeaconStateView | None = None) -> Observation:
         """Read what a report says about a reference slot.
 
-        `header` and `state` are of the last block at or before it; their execution block is the execution node's block
-        of that number. Raises ObservationError, BeaconError, StateError, and web3's errors; what was read is kept then.
+        `header` and `state` are of the last block at or before it; what is not given is asked for, and believed.
+        Raises ObservationError, BeaconError, StateError, and web3's errors; what was read by then is kept.
         """
+        header = header or self._block_at(ref_slot)
+        state = state or self.client.state(bytes(header.message.state_root))
         payload = state.field("latest_execution_payload_header")
         height = int(payload.block_number)
+        if not self.execution.eth.get_code(self.pool.address, height):
+            raise NotThereError(f"at slot {ref_slot} the pool was not deployed yet")
         self._read_top_ups(height)
         keys = {key for key, since in self._counted.items() if since <= height}
         ours = np.asarray(positions(state, keys), dtype=np.int64)
@@ -186,6 +194,14 @@ class Observer:
         self._read, self._withdrawn = checkpoint["read"], checkpoint["withdrawn"]
         self._next_withdrawal, self._logs_read = checkpoint["next_withdrawal"], checkpoint["logs_read"]
         self._counted = {bytes.fromhex(key): since for key, since in checkpoint["counted"].items()}
+
+    def _block_at(self, slot: int) -> Header:
+        for each in range(slot, max(slot - self.client.preset.slots_per_historical_root, -1), -1):
+            try:
+                return self.client.header(each)
+            except MissingError:
+                continue
+        raise ObservationError(f"{self.client.name}: it has no block at slot {slot}, nor before it")
 
     def _reported_withdrawn(self, height: int) -> int:
         if self.oracle_address is None:
