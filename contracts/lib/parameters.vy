@@ -72,3 +72,12 @@ def _unpack(word: uint256) -> IFloePool.Parameters:
         period=(word >> 128) & U32,
         stale_after=word >> 160,
     )
+
+
+@internal
+@pure
+def _rise_bps(word: uint256) -> uint256:
+    """
+    @notice One field of `word`, for who needs no other.
+    """
+    return (word >> 16) & U16

@@ -65,6 +65,7 @@ PAUSE_COOLDOWN: constant(uint256) = 7 * 86_400
 
 held_digest: bytes32
 # deadline u40 | end of the pause that held reports caused u40, 0 once the council has decided
+# | ends of the pauses before it: deposits u40 | fulfilments u40 | instant exits u40
 held_times: uint256
 
 
@@ -100,17 +101,18 @@ def __init__(
 
 @external
 def submit(
-    report: IReportOracle.Report, signers: uint256, signatures: DynArray[Bytes[65], committee.MAX_MEMBERS]
+    report: IReportOracle.Report, signers: uint256, signatures: Bytes[committee.SIGNATURE * committee.MAX_MEMBERS]
 ) -> bool:
     """
     @notice Bring a report on which a quorum agrees, by signatures (EIP-712; ERC-1271 for contracts) and standing votes
             together. Anyone may call. Inside the limits it is booked, and exits are paid as far as the buffer goes;
             outside it is held. Either way its frame is over, and a report that was held before makes way.
-    @param signers Bitmap of the places that signed; `signatures` in order of the places.
+    @param signers Bitmap of the places that signed.
+    @param signatures 65 bytes of each (r, s, v), in order of the places; what a contract gets to check has as many.
     @return Whether the report was booked.
     @dev Reverts: "committee: wrong signers", "committee: wrong signature", "committee: no quorum",
          "report: not at a frame", "report: not newer", "report: not yet", "report: too old", "report: a counter fell",
-         "report: ahead of the vault", "ecdsa: invalid signature `s` value", and as the pool's `report`.
+         "report: ahead of the vault", and as the pool's `report`.
     """
     digest: bytes32 = self._digest(report)
     committee._check_quorum(digest, signers, signatures)
@@ -129,16 +131,15 @@ def submit(
 @external
 def accept(report: IReportOracle.Report):
     """
-    @notice Book the held report, whatever the limits say; only what the chain itself knows is checked again. Council only.
-    @dev Reverts: "access_control: account is missing role", "report: not held", "report: a counter fell",
-         "report: ahead of the vault", and as the pool's `report`.
+    @notice Book the held report, whatever the limits say. Council only.
+    @dev Its counters need no second look: what they were held against only grows. Reverts: "access_control: account is
+         missing role", "report: not held".
     """
     access_control._check_role(COUNCIL_ROLE, msg.sender)
     digest: bytes32 = self._digest(report)
     state: uint256[8] = staticcall limits.POOL.state()
     self._decide(digest, state)
-    limits._check_counters(report, state)
-    self._apply(report, digest, limits._judge(report, state), state)
+    self._apply(report, digest, limits._judge(report, state, limits._parameters()), state)
 
 
 @external
@@ -163,13 +164,13 @@ def digest(report: IReportOracle.Report) -> bytes32:
 
 @external
 @view
-def preview(report: IReportOracle.Report) -> (int256, bool):
+def preview(report: IReportOracle.Report) -> (uint256, uint256, bool):
     """
-    @notice By how many wei a report would change the exit value if gains were not metered, and whether it would be
-            booked at once. Reverts: as `submit`, but for the committee's agreement.
+    @notice By how many wei a report would lower the exit value, how many wei of the validators' gain it would leave
+            unrecognised, and whether it would be booked at once. Reverts: as `submit`, but for the committee's agreement.
     """
     verdict: limits.Verdict = self._admit(report, staticcall limits.POOL.state())
-    return verdict.change, verdict.inside
+    return verdict.loss, verdict.backlog, verdict.inside
 
 
 @external
@@ -230,9 +231,10 @@ def _digest(report: IReportOracle.Report) -> bytes32:
 @internal
 @view
 def _admit(report: IReportOracle.Report, state: uint256[8]) -> limits.Verdict:
-    limits._check_slot(report.ref_slot)
+    p: IReportOracle.Parameters = limits._parameters()
+    limits._check_slot(report.ref_slot, p)
     limits._check_counters(report, state)
-    return limits._judge(report, state)
+    return limits._judge(report, state, p)
 
 
 @internal
@@ -254,8 +256,8 @@ def _apply(report: IReportOracle.Report, digest: bytes32, verdict: limits.Verdic
     log IReportOracle.Applied(
         ref_slot=report.ref_slot,
         digest=digest,
-        report=report,
-        loss=limits._loss(verdict.change),
+        balances_root=report.balances_root,
+        balances_hash=report.balances_hash,
         fulfilled=fulfilled,
     )
 
@@ -266,24 +268,25 @@ def _hold(report: IReportOracle.Report, digest: bytes32, verdict: limits.Verdict
     @notice Hold a report for the council, and stop what should not go on at a price that is in doubt.
     """
     deadline: uint256 = block.timestamp + limits._parameters().resolve_time
-    paused_until: uint256 = self.held_times >> 40
     limits.last_word = (limits.last_word & ~words.U40) | report.ref_slot | limits.HELD
     self.held_digest = digest
-    stops: bool = block.timestamp >= paused_until + PAUSE_COOLDOWN
+    times: uint256 = self.held_times
+    stops: bool = block.timestamp >= ((times >> 40) & words.U40) + PAUSE_COOLDOWN
+    functions: IFloePool.Pausable = empty(IFloePool.Pausable)
     if stops:
-        paused_until = deadline
-    self.held_times = deadline | (paused_until << 40)
-    log IReportOracle.Held(
-        ref_slot=report.ref_slot, digest=digest, report=report, change=verdict.change, deadline=deadline
-    )
-    if stops:
-        functions: IFloePool.Pausable = empty(IFloePool.Pausable)
-        if words._time(state[0]) < deadline:
+        deposits: uint256 = words._time(state[0])
+        fulfilments: uint256 = words._time(state[2])
+        instant_exits: uint256 = state[3] >> 216
+        times = (deadline << 40) | (deposits << 80) | (fulfilments << 120) | (instant_exits << 160)
+        if deposits < deadline:
             functions |= IFloePool.Pausable.DEPOSIT
-        if words._time(state[2]) < deadline:
+        if fulfilments < deadline:
             functions |= IFloePool.Pausable.FULFIL
-        if state[3] >> 216 < deadline:
+        if instant_exits < deadline:
             functions |= IFloePool.Pausable.INSTANT_EXIT
+    self.held_times = ((times >> 40) << 40) | deadline
+    log IReportOracle.Held(ref_slot=report.ref_slot, digest=digest, report=report, loss=verdict.loss, deadline=deadline)
+    if stops:
         extcall limits.POOL.pause(functions, deadline)
 
 
@@ -304,16 +307,16 @@ def _decide(digest: bytes32, state: uint256[8]):
 @internal
 def _resume(state: uint256[8]):
     """
-    @notice End the pauses that held reports caused; another's, which ends at another time, goes on.
+    @notice Put back the pauses that were on before a held report lengthened them. One that somebody has changed since
+            ends at another time, and stays.
     """
-    until: uint256 = self.held_times >> 40
+    times: uint256 = self.held_times
+    until: uint256 = (times >> 40) & words.U40
     if until <= block.timestamp:
         return
-    functions: IFloePool.Pausable = empty(IFloePool.Pausable)
     if words._time(state[0]) == until:
-        functions |= IFloePool.Pausable.DEPOSIT
+        extcall limits.POOL.pause(IFloePool.Pausable.DEPOSIT, (times >> 80) & words.U40)
     if words._time(state[2]) == until:
-        functions |= IFloePool.Pausable.FULFIL
+        extcall limits.POOL.pause(IFloePool.Pausable.FULFIL, (times >> 120) & words.U40)
     if state[3] >> 216 == until:
-        functions |= IFloePool.Pausable.INSTANT_EXIT
-    extcall limits.POOL.pause(functions, 0)
+        extcall limits.POOL.pause(IFloePool.Pausable.INSTANT_EXIT, times >> 160)

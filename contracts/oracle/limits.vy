@@ -15,8 +15,8 @@
      `window` seconds at most twice as much. Words, from the lowest bit:
 
         live    frame epochs u32 | max age u32 | resolve time u32 | window u32 | loss u16 | window u16 | alarm u16
-        last    reference slot u40 | backlog in Gwei u64 | withdrawn u96 | held flag
-        seen    deposited u96 | tail u96 | raised in Gwei u64
+        last    reference slot u40 | deposited u64 | withdrawn u64 (Gwei) | tail u64 (2**31 shares)
+                | backlog u23 (ETH) | held flag
         losses  in the window u96 | at u40
 """
 from contracts.lib import parameters as pool_parameters
@@ -24,7 +24,6 @@ from contracts.lib import reasons
 from contracts.lib import words
 from interfaces import IFloePool
 from interfaces import IReportOracle
-from interfaces import IWithdrawalQueue
 
 U16: constant(uint256) = 2**16 - 1
 U32: constant(uint256) = 2**32 - 1
@@ -32,6 +31,7 @@ U64: constant(uint256) = 2**64 - 1
 
 BPS: constant(uint256) = 10_000
 WEI_IN_GWEI: constant(uint256) = 10**9
+WEI_IN_ETHER: constant(uint256) = 10**18
 HOUR: constant(uint256) = 3_600
 DAY: constant(uint256) = 86_400
 YEAR: constant(uint256) = 365 * DAY
@@ -47,12 +47,15 @@ MAX_WINDOW: constant(uint256) = 90 * DAY
 MIN_ALARM_BPS: constant(uint256) = 10
 MAX_ALARM_BPS: constant(uint256) = 1_000
 # An unrecognised gain moves no price. So much of it, one small validator, never alarms, however young the pool is.
-ALARM_FLOOR: constant(uint256) = 32 * 10**18
+ALARM_FLOOR: constant(uint256) = 32 * WEI_IN_ETHER
 
-HELD: constant(uint256) = 1 << 200
+# Bits of a position in the queue that are not remembered: it has 95, and 64 are kept.
+TAIL_UNIT: constant(uint256) = 31
+U23: constant(uint256) = 2**23 - 1
+
+HELD: constant(uint256) = 1 << 255
 
 POOL: immutable(IFloePool)
-QUEUE: immutable(IWithdrawalQueue)
 VAULT: immutable(address)
 GENESIS_TIME: immutable(uint256)
 SECONDS_PER_SLOT: immutable(uint256)
@@ -60,12 +63,11 @@ SLOTS_PER_EPOCH: immutable(uint256)
 
 live: uint256
 last_word: uint256
-seen: uint256
 losses: uint256
 
 
 struct Verdict:
-    change: int256  # of the exit value, if gains were not metered
+    loss: uint256  # wei by which the exit value would fall
     backlog: uint256  # wei of gain that would stay unrecognised
     inside: bool  # the limits
 
@@ -73,7 +75,6 @@ struct Verdict:
 @deploy
 def __init__(pool: IFloePool, constants: IReportOracle.Chain):
     POOL = pool
-    QUEUE = IWithdrawalQueue(staticcall pool.queue())
     VAULT = staticcall pool.withdrawal_vault()
     GENESIS_TIME = constants.genesis_time
     SECONDS_PER_SLOT = constants.seconds_per_slot
@@ -114,17 +115,15 @@ def parameters() -> IReportOracle.Parameters:
 def last() -> IReportOracle.Last:
     """
     @notice What the last reports said: the reference slot of the last that the committee agreed on, and the counters
-            and the backlog of the last that was applied.
+            and the backlog of the last that was applied. Counters are rounded down, the backlog up.
     """
     word: uint256 = self.last_word
-    seen: uint256 = self.seen
     return IReportOracle.Last(
         ref_slot=word & words.U40,
-        deposited=words._low(seen),
-        withdrawn=(word >> 104) & words.U96,
-        tail=words._high(seen),
-        raised=seen >> 192,
-        backlog=(word >> 40) & U64,
+        deposited=((word >> 40) & U64) * WEI_IN_GWEI,
+        withdrawn=((word >> 104) & U64) * WEI_IN_GWEI,
+        tail=((word >> 168) & U64) << TAIL_UNIT,
+        backlog=((word >> 232) & U23) * WEI_IN_ETHER,
     )
 
 
@@ -151,12 +150,11 @@ def headroom() -> IReportOracle.Headroom:
 
 @internal
 @view
-def _check_slot(ref_slot: uint256):
+def _check_slot(ref_slot: uint256, p: IReportOracle.Parameters):
     """
     @notice Refuse a reference slot that does not begin a frame, is not after the last one, lies in the future or too
             far in the past.
     """
-    p: IReportOracle.Parameters = self._parameters()
     if ref_slot % (p.frame_epochs * SLOTS_PER_EPOCH) != 0 or ref_slot > words.U40:
         reasons._refuse(reasons.FRAME)
     if ref_slot <= self.last_word & words.U40:
@@ -175,12 +173,11 @@ def _check_counters(report: IReportOracle.Report, state: uint256[8]):
     @notice Refuse counters that fall, and those that are ahead of what the chain itself knows.
     """
     flows: uint256 = state[5]
-    seen: uint256 = self.seen
+    word: uint256 = self.last_word
     if (
-        report.deposited_at_ref < words._low(seen)
-        or report.withdrawn_at_ref < (self.last_word >> 104) & words.U96
-        or report.queue_tail_at_ref < words._high(seen)
-        or report.raised_at_ref < seen >> 192
+        report.deposited_at_ref // WEI_IN_GWEI < (word >> 40) & U64
+        or report.withdrawn_at_ref // WEI_IN_GWEI < (word >> 104) & U64
+        or report.queue_tail_at_ref >> TAIL_UNIT < (word >> 168) & U64
     ):
         reasons._refuse(reasons.REPORT_FELL)
     if report.deposited_at_ref > words._low(flows):
@@ -193,29 +190,25 @@ def _check_counters(report: IReportOracle.Report, state: uint256[8]):
 
 @internal
 @view
-def _judge(report: IReportOracle.Report, state: uint256[8]) -> Verdict:
+def _judge(report: IReportOracle.Report, state: uint256[8], p: IReportOracle.Parameters) -> Verdict:
     """
     @notice What an admissible report would do, by the rules of the pool's `reporting.vy`.
     """
-    p: IReportOracle.Parameters = self._parameters()
     assets: uint256 = words._high(state[0])
     away: uint256 = state[2]
     flows: uint256 = state[5]
-    withdrawn: int256 = convert(report.withdrawn_at_ref, int256) - convert(words._high(flows), int256)
-    after: uint256 = report.cl + words._low(flows) - report.deposited_at_ref
-    result: int256 = convert(after, int256) + withdrawn - convert(words._low(away), int256)
+    # The pool's result of the validators is `after` less `before`.
+    after: uint256 = report.cl + words._low(flows) - report.deposited_at_ref + report.withdrawn_at_ref
+    before: uint256 = words._low(away) + words._high(flows)
     pending_loss: uint256 = report.pending_loss + ((flows >> 192) - report.raised_at_ref) * WEI_IN_GWEI
-    change: int256 = result - convert(pending_loss, int256) + convert(words._high(away), int256)
-    loss: uint256 = self._loss(change)
     # A gain first covers the loss that is pending, then fills the room; the rest waits.
-    gain: uint256 = convert(max(result, 0), uint256)
-    backlog: uint256 = gain - min(gain, pending_loss + self._rise(state))
-    return Verdict(
-        change=change,
-        backlog=backlog,
-        inside=loss <= min(assets * p.loss_bps // BPS, self._window_left(p, assets))
-        and backlog <= self._alarm(p, assets),
-    )
+    backlog: uint256 = self._excess(after, before + pending_loss + self._rise(state))
+    # The exit value has the pending loss of the last report behind it.
+    loss: uint256 = self._excess(before + pending_loss, after + words._high(away))
+    inside: bool = backlog <= self._alarm(p, assets)
+    if loss > 0:
+        inside = inside and loss <= min(assets * p.loss_bps // BPS, self._window_left(p, assets))
+    return Verdict(loss=loss, backlog=backlog, inside=inside)
 
 
 @internal
@@ -234,7 +227,7 @@ def _alarm(p: IReportOracle.Parameters, assets: uint256) -> uint256:
     """
     @notice Wei of unrecognised gain beyond which a report is held: what was left by the last, and some more.
     """
-    return ((self.last_word >> 40) & U64) * WEI_IN_GWEI + assets * p.alarm_bps // BPS + ALARM_FLOOR
+    return ((self.last_word >> 232) & U23) * WEI_IN_ETHER + assets * p.alarm_bps // BPS + ALARM_FLOOR
 
 
 @internal
@@ -245,42 +238,48 @@ def _window_left(p: IReportOracle.Parameters, assets: uint256) -> uint256:
     """
     capacity: uint256 = assets * p.window_bps // BPS
     used: uint256 = self._used(p, capacity)
-    return capacity - min(used, capacity)
+    return self._excess(capacity, used)
 
 
 @internal
 @view
 def _used(p: IReportOracle.Parameters, capacity: uint256) -> uint256:
     """
-    @notice Wei of losses in the window: those booked, less what has drained since (rounded down).
+    @notice Wei of losses in the window: those booked, full at most, less what has drained since (rounded down).
     """
     word: uint256 = self.losses
-    used: uint256 = words._low(word)
+    used: uint256 = min(words._low(word), capacity)
     drained: uint256 = capacity * (block.timestamp - (word >> 96)) // p.window
-    return used - min(drained, used)
+    return self._excess(used, drained)
 
 
 @internal
 @pure
-def _loss(change: int256) -> uint256:
-    return convert(max(-change, 0), uint256)
+def _excess(a: uint256, b: uint256) -> uint256:
+    """
+    @notice By how much `a` is above `b`, or 0.
+    """
+    return a - min(a, b)
 
 
 @internal
 def _note(report: IReportOracle.Report, verdict: Verdict, assets: uint256):
     """
-    @notice Remember the counters of a report that is applied, its backlog (rounded down to Gwei) and its loss, which
-            fills the window at most.
+    @notice Remember the counters of a report that is applied, its backlog and its loss.
     @param assets Of the pool before the report.
     """
-    p: IReportOracle.Parameters = self._parameters()
-    backlog: uint256 = min(verdict.backlog // WEI_IN_GWEI, U64)
-    self.last_word = report.ref_slot | (backlog << 40) | (report.withdrawn_at_ref << 104)
-    self.seen = report.deposited_at_ref | (report.queue_tail_at_ref << 96) | (report.raised_at_ref << 192)
-    loss: uint256 = self._loss(verdict.change)
-    if loss > 0:
+    # What would not fit is more ETH than there will ever be.
+    self.last_word = (
+        report.ref_slot
+        | (min(report.deposited_at_ref // WEI_IN_GWEI, U64) << 40)
+        | (min(report.withdrawn_at_ref // WEI_IN_GWEI, U64) << 104)
+        | (min(report.queue_tail_at_ref >> TAIL_UNIT, U64) << 168)
+        | (min((verdict.backlog + WEI_IN_ETHER - 1) // WEI_IN_ETHER, U23) << 232)
+    )
+    if verdict.loss > 0:
+        p: IReportOracle.Parameters = self._parameters()
         capacity: uint256 = assets * p.window_bps // BPS
-        self.losses = min(self._used(p, capacity) + loss, capacity) | (block.timestamp << 96)
+        self.losses = (self._used(p, capacity) + verdict.loss) | (block.timestamp << 96)
 
 
 @internal
@@ -288,13 +287,13 @@ def _set_parameters(p: IReportOracle.Parameters):
     """
     @notice Replace the live limits. Reverts outside their bounds: "parameter: out of bounds".
     """
-    frame: uint256 = p.frame_epochs * SLOTS_PER_EPOCH * SECONDS_PER_SLOT
     if not (
-        frame > 0
-        and frame <= MAX_FRAME
+        p.frame_epochs > 0
+        and p.frame_epochs <= MAX_FRAME
+        and p.frame_epochs * SLOTS_PER_EPOCH * SECONDS_PER_SLOT <= MAX_FRAME
         and p.max_age >= HOUR
         and p.resolve_time >= HOUR
-        and p.max_age <= MAX_DELAY
+        and max(p.max_age, p.resolve_time) <= MAX_DELAY
         and p.max_age + p.resolve_time <= MAX_DELAY
         and p.loss_bps >= MIN_LOSS_BPS
         and p.loss_bps <= MAX_LOSS_BPS
