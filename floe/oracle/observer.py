@@ -73,6 +73,8 @@ class Observation:
     swept: int
     received: int
     """What the vault had ever got."""
+    taken: int
+    """What the pool had taken in of it as gifts."""
     reported_withdrawn: int
     """As the oracle's last report had it."""
     queue_tail: int
@@ -84,8 +86,8 @@ class Observation:
         """The pool's report."""
         cl = (int(self.balances_gwei.sum(dtype=object)) + self.pending_deposits_gwei) * WEI_IN_GWEI
         # While reports had stopped gifts may have gone to the pool as principal. Those beyond all that is left of it
-        # count as withdrawn: what is outside cannot fall below 0. What was once reported stays so.
-        withdrawn = max(self.credited, self.swept - cl, self.reported_withdrawn)
+        # count as withdrawn: what is outside cannot fall below 0. What was once reported, or taken in as a gift, stays so.
+        withdrawn = max(min(self.credited, self.received - self.taken), self.swept - cl, self.reported_withdrawn)
         return Report(
             cl=cl,
             deposited_at_ref=self.deposited,
@@ -167,12 +169,13 @@ class Observer:
             credited=self._withdrawn * WEI_IN_GWEI,
             swept=swept,
             received=self.execution.eth.get_balance(self.vault, height) + swept + words[7],
+            taken=words[7],
             reported_withdrawn=self._reported_withdrawn(height),
             queue_tail=self.queue.functions.tail().call(block_identifier=height),
             pending_loss=pending_penalties(state, ours) * WEI_IN_GWEI,
             raised_gwei=words[5] >> 192,
         )
-        if seen.report.donated_at_ref < 0:
+        if seen.credited > seen.received:
             raise ObservationError(
                 f"{self.client.name}: by slot {state.slot} it credits {seen.credited} wei to the withdrawal vault, "
                 f"which had got {seen.received}: one of the nodes lies"
