@@ -20,14 +20,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
 from requests import RequestException
 from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3Exception
 
 from floe.beacon.client import BeaconClient, BeaconError, Header, Id, MissingError
 from floe.beacon.containers import gindices
-from floe.beacon.ssz import BeaconStateView, ProofError, Witness, hash_pairs
+from floe.beacon.ssz import BeaconStateView, ProofError, Witness, key_of
 
 BEACON_ROOTS = Web3.to_checksum_address("0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02")
 """The contract of EIP-4788."""
@@ -116,13 +115,9 @@ class Provable:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Return the indices of validators by key; without those that the state does not have."""
-        found: dict[bytes, int] = {}
-        for length, known in ((48, self._pubkeys), (32, self._keys)):
-            if wanted := {key for key in keys if len(key) == length}:
-                data = known()
-                nodes = (data[start : start + length] for start in range(0, len(data), length))
-                found |= {node: index for index, node in enumerate(nodes) if node in wanted}
-        return found
+        roots = {key: key_of(key) if len(key) == 48 else key for key in keys}
+        found = self.state.find(set(roots.values()))
+        return {key: found[root] for key, root in roots.items() if root in found}
 
     def pubkey(self, index: int) -> bytes:
         """Return the public key of a validator."""
@@ -169,17 +164,6 @@ class Provable:
             bytes(message.body_root),
         )
         return Proof(self.timestamp, header, [(one.index, list(one.chunks)) for one in witnesses], branch)
-
-    def _pubkeys(self) -> bytes:
-        """Public keys of all validators, one after the other."""
-        data: bytes = self.state.validators["pubkey"].tobytes()
-        return data
-
-    def _keys(self) -> bytes:
-        """SSZ roots of all public keys, one after the other."""
-        padded = np.zeros((len(self.state.validators), 64), np.uint8)
-        padded[:, :48] = self.state.validators["pubkey"]
-        return hash_pairs(padded.tobytes())
 
 
 def provable(client: BeaconClient, execution: Web3, block: Id | None = None) -> Provable:

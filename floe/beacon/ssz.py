@@ -12,25 +12,34 @@ level by level from the leaves, within a level from left to right. Once the path
     state = BeaconStateView(ssz, "electra", MAINNET)          # a million validators: seconds, not minutes
     witnesses, branch = state.prove_validators([3, 4, 900])
     verify_validators(witnesses, branch, gindices("electra", MAINNET)[0], header.state_root)
+
+Run as a program it hashes validators: from their bytes on standard input to keys and roots on standard output. A large
+state is shared out to such helpers, because Python hashes small things on one core only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from struct import iter_unpack
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from remerkleable.byte_arrays import Bytes32
-from remerkleable.complex import List, Vector
+from remerkleable.basic import boolean, uint64
+from remerkleable.byte_arrays import Bytes32, ByteVector
+from remerkleable.complex import Container, List, Vector
 from remerkleable.core import BasicView
 
-from floe.beacon.containers import VALIDATOR_REGISTRY_LIMIT, Preset, beacon_state
+from floe.beacon.containers import VALIDATOR_REGISTRY_LIMIT, Preset, Validator, beacon_state
 
 CHUNK = 32
 """Bytes of a chunk, and of every node of a tree."""
@@ -38,22 +47,10 @@ CHUNK = 32
 BALANCES_PER_CHUNK = 4
 VALIDATOR_CHUNKS = 8
 
-VALIDATOR = np.dtype(
-    [
-        ("pubkey", "u1", 48),
-        ("withdrawal_credentials", "u1", 32),
-        ("effective_balance", "<u8"),
-        ("slashed", "?"),
-        ("activation_eligibility_epoch", "<u8"),
-        ("activation_epoch", "<u8"),
-        ("exit_epoch", "<u8"),
-        ("withdrawable_epoch", "<u8"),
-    ]
-)
-"""A validator as a state holds it: 121 bytes. Byte strings are arrays: `row["pubkey"].tobytes()`."""
-
 _OFFSET = 4  # bytes that stand for a field of variable length
-_ROWS = 2**16  # validators whose chunks are in memory at the same time
+_ROWS = 2**16  # containers whose chunks are in memory at the same time
+_SHARE = 2**17  # validators below which no helper is worth its start
+_PROCESSES = 4  # most that hash, this one among them
 
 ZERO_NODES: list[bytes] = [bytes(CHUNK)]
 """Root of a tree without leaves, by its number of levels (0 to 64)."""
@@ -75,6 +72,38 @@ def hash_pairs(nodes: bytes) -> bytes:
     One call of OpenSSL a pair: about 2 million pairs a second.
     """
     return b"".join([sha256(pair).digest() for (pair,) in iter_unpack("64s", nodes)])
+
+
+def hash_repeated_pairs(nodes: bytes) -> bytes:
+    """Return what `hash_pairs` does, sooner when most pairs are there many times."""
+    pairs = [pair for (pair,) in iter_unpack("64s", nodes)]
+    known = {pair: sha256(pair).digest() for pair in set(pairs)}
+    return b"".join([known[pair] for pair in pairs])
+
+
+def key_of(pubkey: bytes) -> bytes:
+    """Return the SSZ root of a public key (48 bytes): the key by which Floe knows the validator."""
+    return sha256(pubkey + bytes(16)).digest()
+
+
+def row_of(kind: Any) -> np.dtype[np.void]:
+    """Return the record that a container of numbers, booleans and byte vectors is in a list of such.
+
+    Byte vectors are arrays: `row["pubkey"].tobytes()`. Raises TypeError for other containers.
+    """
+    fields: list[Any] = []
+    for name, field in kind.fields().items():
+        if issubclass(field, ByteVector):
+            fields.append((name, "u1", field.type_byte_length()))
+        elif field in (uint64, boolean):
+            fields.append((name, "<u8" if field is uint64 else "?"))
+        else:
+            raise TypeError(f"{kind.__name__}.{name} is neither a number, nor a boolean, nor bytes")
+    return np.dtype(fields)
+
+
+VALIDATOR = row_of(Validator)
+"""A validator as a state holds it: 121 bytes."""
 
 
 class Tree:
@@ -203,6 +232,7 @@ class BeaconStateView:
         self._types: dict[str, Any] = dict(beacon_state(fork, preset).fields())
         self._parts = self._split(memoryview(ssz))
         self._trees: dict[str, Tree] = {}
+        self._keys: bytes | None = None
 
     @property
     def slot(self) -> int:
@@ -212,7 +242,7 @@ class BeaconStateView:
     @cached_property
     def validators(self) -> NDArray[np.void]:
         """All validators, read only: an array of records (`VALIDATOR`) over the bytes of the state."""
-        return np.frombuffer(self._parts["validators"], VALIDATOR)
+        return self.rows("validators")
 
     @cached_property
     def balances(self) -> NDArray[np.uint64]:
@@ -224,8 +254,27 @@ class BeaconStateView:
         """The state root."""
         return self._fields.root
 
+    @property
+    def keys(self) -> bytes:
+        """Keys (`key_of`) of all validators, one after the other."""
+        if self._keys is None:
+            self._keys = _keys(self.validators["pubkey"])
+        return self._keys
+
+    def find(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        """Return the indices of the validators with these keys (`key_of`), ascending; without those of nobody."""
+        if not keys:
+            return {}
+        wanted = frozenset(keys)
+        return {key: index for index, (key,) in enumerate(iter_unpack(f"{CHUNK}s", self.keys)) if key in wanted}
+
+    def rows(self, name: str) -> NDArray[np.void]:
+        """Return a list of containers as an array of records (`row_of`), read only, over the bytes of the state."""
+        self._demand_field(name)
+        return np.frombuffer(self._parts[name], row_of(self._types[name].element_cls()))
+
     def field(self, name: str) -> Any:
-        """Decode one field by the library. Meant for small ones: `pending_deposits`, `finalized_checkpoint`."""
+        """Decode one field by the library. Meant for small ones: `fork`, `finalized_checkpoint`."""
         self._demand_field(name)
         try:
             return self._types[name].decode_bytes(bytes(self._parts[name]))
@@ -236,8 +285,8 @@ class BeaconStateView:
         """Return the root of one field."""
         self._demand_field(name)
         kind, data = self._types[name], self._parts[name]
-        if name == "validators":
-            leaves, length = self._validator_leaves(), len(self.validators)
+        if _is_table(kind):
+            leaves, length = self._row_roots(name), len(self.rows(name))
         elif _is_flat(kind):
             leaves, length = bytes(data) + bytes(-len(data) % CHUNK), len(data) // kind.element_cls().type_byte_length()
         else:
@@ -252,7 +301,7 @@ class BeaconStateView:
     def prove_validators(self, indices: Sequence[int]) -> tuple[list[Witness], list[bytes]]:
         """Return the validators at `indices` (ascending, each once) and their common branch to the state root."""
         branch = self._branch("validators", indices, indices)
-        chunks = _validator_chunks(self.validators[np.asarray(indices)])
+        chunks = _field_nodes(self.validators[np.asarray(indices)])
         return [
             Witness(int(index), tuple(chunk.tobytes() for chunk in validator))
             for index, validator in zip(indices, chunks, strict=True)
@@ -290,19 +339,27 @@ class BeaconStateView:
         if bounds[0] != fixed or any(left > right for left, right in pairwise(bounds)):
             raise StateError(f"not a state of {self.fork} with the {self.preset.name} preset")
         parts |= {name: ssz[left:right] for name, (left, right) in zip(starts, pairwise(bounds), strict=True)}
-        for name in ("validators", *(name for name in starts if _is_flat(self._types[name]))):
-            if len(parts[name]) % self._types[name].element_cls().type_byte_length():
+        for name in (name for name in starts if _is_flat(self._types[name]) or _is_table(self._types[name])):
+            count, rest = divmod(len(parts[name]), self._types[name].element_cls().type_byte_length())
+            if rest:
                 raise StateError(f"{name}: {len(parts[name])} bytes are not a whole number of elements")
+            if count > self._types[name].limit():
+                raise StateError(f"{name}: {count} elements, {self._types[name].limit()} are the limit")
         if len(parts["balances"]) // 8 != len(parts["validators"]) // VALIDATOR.itemsize:
             raise StateError("there are not as many balances as validators")
         return parts
 
-    def _validator_leaves(self) -> bytes:
-        if np.frombuffer(self._parts["validators"], np.uint8)[88 :: VALIDATOR.itemsize].max(initial=0) > 1:
-            raise StateError("validators: a field `slashed` is neither 0 nor 1")
-        starts = range(0, len(self.validators), _ROWS)
-        batches = (_validator_chunks(self.validators[start : start + _ROWS]).tobytes() for start in starts)
-        return b"".join(hash_pairs(hash_pairs(hash_pairs(chunks))) for chunks in batches)
+    def _row_roots(self, name: str) -> bytes:
+        """Roots of a list's containers, one after the other."""
+        rows = self.rows(name)
+        for flag, kind in self._types[name].element_cls().fields().items():
+            if kind is boolean and rows[flag].view(np.uint8).max(initial=0) > 1:
+                raise StateError(f"{name}: a field `{flag}` is neither 0 nor 1")
+        if name != "validators":
+            return _nodes(rows)[:, 1].tobytes()
+        nodes = _shared_out(rows)
+        self._keys = nodes[:, 0].tobytes()
+        return nodes[:, 1].tobytes()
 
     def _demand_field(self, name: str) -> None:
         if name not in self._types:
@@ -323,19 +380,83 @@ def _is_flat(kind: Any) -> bool:
     )
 
 
-def _validator_chunks(validators: NDArray[np.void]) -> NDArray[np.uint8]:
-    """Chunks of validators: an array of shape (validators, 8, 32)."""
-    chunks = np.zeros((len(validators), VALIDATOR_CHUNKS, CHUNK), np.uint8)
-    keys = np.zeros((len(validators), 2 * CHUNK), np.uint8)
-    keys[:, :48] = validators["pubkey"]
-    chunks[:, 0] = np.frombuffer(hash_pairs(keys.tobytes()), np.uint8).reshape(-1, CHUNK)
-    chunks[:, 1] = validators["withdrawal_credentials"]
-    chunks[:, 3, 0] = validators["slashed"]
-    numbers = chunks.view("<u8")
-    for position, name in enumerate(VALIDATOR.names or ()):
-        if VALIDATOR[name] == np.uint64:
-            numbers[:, position, 0] = validators[name]
-    return chunks
+def _is_table(kind: Any) -> bool:
+    """Tell whether this is a list of containers for which there is a record."""
+    if not (issubclass(kind, List) and issubclass(kind.element_cls(), Container)):
+        return False
+    fields = kind.element_cls().fields().values()
+    return all(field in (uint64, boolean) or issubclass(field, ByteVector) for field in fields)
+
+
+def _keys(pubkeys: NDArray[np.uint8]) -> bytes:
+    padded = np.zeros((len(pubkeys), 2 * CHUNK), np.uint8)
+    padded[:, : pubkeys.shape[1]] = pubkeys
+    return hash_pairs(padded.tobytes())
+
+
+def _field_nodes(rows: NDArray[np.void]) -> NDArray[np.uint8]:
+    """Roots of the fields of containers: an array of shape (rows, fields filled up to a power of two, 32)."""
+    names = rows.dtype.names or ()
+    nodes = np.zeros((len(rows), 1 << (len(names) - 1).bit_length(), CHUNK), np.uint8)
+    for position, name in enumerate(names):
+        column = rows[name]
+        if column.ndim == 1:
+            nodes[:, position, : column.itemsize] = np.ascontiguousarray(column).view(np.uint8).reshape(len(rows), -1)
+            continue
+        chunks = 1 << (-(-column.shape[1] // CHUNK) - 1).bit_length()
+        padded = np.zeros((len(rows), chunks * CHUNK), np.uint8)
+        padded[:, : column.shape[1]] = column
+        data = padded.tobytes()
+        while chunks > 1:
+            data, chunks = hash_pairs(data), chunks // 2
+        nodes[:, position] = np.frombuffer(data, np.uint8).reshape(-1, CHUNK)
+    return nodes
+
+
+def _nodes(rows: NDArray[np.void]) -> NDArray[np.uint8]:
+    """Of containers, the root of the first field and that of the whole: an array of shape (rows, 2, 32)."""
+    made = np.empty((len(rows), 2, CHUNK), np.uint8)
+    for start in range(0, len(rows), _ROWS):
+        batch = rows[start : start + _ROWS]
+        level = _field_nodes(batch)
+        made[start : start + _ROWS, 0] = level[:, 0]
+        # Pairs of numbers (epochs, balances, nothing) are alike in many containers; keys and credentials are not.
+        numbers = [batch[name].ndim == 1 for name in batch.dtype.names or ()]
+        alike = numbers + [True] * (level.shape[1] - len(numbers))
+        while len(alike) > 1:
+            alike = [left and right for left, right in zip(alike[::2], alike[1::2], strict=True)]
+            pairs = level.reshape(len(batch), len(alike), 2 * CHUNK)
+            level = np.empty((len(batch), len(alike), CHUNK), np.uint8)
+            for position, often in enumerate(alike):
+                work = hash_repeated_pairs if often else hash_pairs
+                hashed = work(pairs[:, position].tobytes())
+                level[:, position] = np.frombuffer(hashed, np.uint8).reshape(-1, CHUNK)
+        made[start : start + _ROWS, 1] = level[:, 0]
+    return made
+
+
+def _shared_out(validators: NDArray[np.void]) -> NDArray[np.uint8]:
+    """`_nodes` of validators; of many with the help of other processes."""
+    shares = max(min(_PROCESSES, os.cpu_count() or 1, len(validators) // _SHARE), 1)
+    own, *others = np.array_split(validators, shares)
+    command = [sys.executable, "-P", "-m", "floe.beacon.ssz"]
+    with ExitStack() as running:
+        helpers = []
+        for share in others:
+            # Files, unlike pipes, can be filled and left alone.
+            given, made = running.enter_context(TemporaryFile()), running.enter_context(TemporaryFile())
+            given.write(share.tobytes())
+            given.seek(0)
+            helper = running.enter_context(subprocess.Popen(command, stdin=given, stdout=made))
+            running.callback(helper.kill)
+            helpers.append((helper, made))
+        nodes = [_nodes(own)]
+        for helper, made in helpers:
+            if status := helper.wait():
+                raise RuntimeError(f"a process that should hash validators ended with status {status}")
+            made.seek(0)
+            nodes.append(np.frombuffer(made.read(), np.uint8).reshape(-1, 2, CHUNK))
+    return np.concatenate(nodes)
 
 
 def _level_above(level: list[tuple[int, bytes]], siblings: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -362,3 +483,7 @@ def _demand_ascending(numbers: Sequence[int]) -> None:
 def _demand_index(indices: Sequence[int]) -> None:
     if any(not 0 <= index < VALIDATOR_REGISTRY_LIMIT for index in indices):
         raise ProofError(f"an index of a validator is below {VALIDATOR_REGISTRY_LIMIT}")
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(_nodes(np.frombuffer(sys.stdin.buffer.read(), VALIDATOR)).tobytes())

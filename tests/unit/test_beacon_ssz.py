@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from hashlib import sha256
@@ -43,7 +44,10 @@ from floe.beacon.ssz import (
     Tree,
     Witness,
     hash_pairs,
+    hash_repeated_pairs,
+    key_of,
     root_of,
+    row_of,
     verify_balance,
     verify_validators,
 )
@@ -417,6 +421,60 @@ def test_state__more_validators_than_a_batch__root_is_the_librarys(monkeypatch: 
     assert view_of(state, "electra", MINIMAL).root == state.hash_tree_root()
 
 
+def test_state__large__helpers_find_the_same_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, start = [], subprocess.Popen
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr("floe.beacon.ssz._SHARE", 20)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(subprocess, "Popen", counted)
+    state = random_state("electra", MINIMAL, 8, 100)
+    view = view_of(state, "electra", MINIMAL)
+    assert view.root == bytes(state.hash_tree_root())
+    assert view.keys == b"".join(key_of(bytes(validator.pubkey)) for validator in state.validators)
+    assert [process.returncode for process in started] == [0, 0]
+
+
+def test_state__helper_fails__says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("floe.beacon.ssz._SHARE", 20)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(RuntimeError, match="a process that should hash validators ended with status 1"):
+        small_view(validators=50).field_root("validators")
+
+
+def test_state__keys__are_the_roots_of_the_public_keys_before_and_after_the_root() -> None:
+    state = random_state("fulu", MINIMAL, 6, 30)
+    before, after = view_of(state, "fulu", MINIMAL), view_of(state, "fulu", MINIMAL)
+    assert after.root == bytes(state.hash_tree_root())
+    roots = [bytes(validator.pubkey.hash_tree_root()) for validator in state.validators]
+    assert [key_of(bytes(validator.pubkey)) for validator in state.validators] == roots
+    for view in (before, after):
+        assert view.keys == b"".join(roots)
+        assert view.find([roots[7], b"\1" * 32, roots[3], bytes(state.validators[3].pubkey)]) == {
+            roots[3]: 3,
+            roots[7]: 7,
+        }
+        assert list(view.find(roots).values()) == list(range(30))
+        assert view.find([]) == {}
+
+
+def test_state__list_of_containers__as_records() -> None:
+    state = random_state("electra", MINIMAL, 3, 7)
+    view = view_of(state, "electra", MINIMAL)
+    deposits = view.rows("pending_deposits")
+    assert len(deposits) == len(state.pending_deposits) > 0
+    for row, real in zip(deposits, state.pending_deposits, strict=True):
+        assert row["pubkey"].tobytes() == bytes(real.pubkey)
+        assert row["signature"].tobytes() == bytes(real.signature)
+        assert [int(row["amount"]), int(row["slot"])] == [real.amount, real.slot]
+    with pytest.raises(TypeError, match=r"BeaconBlock.deposits is neither a number, nor a boolean, nor bytes"):
+        row_of(type(Container)("BeaconBlock", (Container,), {"__annotations__": {"deposits": List[Validator, 2]}}))
+
+
 def test_state__validators_and_balances__are_views_of_the_bytes() -> None:
     state = random_state("fulu", MINIMAL, 1, 9)
     view = view_of(state, "fulu", MINIMAL)
@@ -493,8 +551,8 @@ def test_state__truncated__refused() -> None:
 
 def test_state__trailing_byte__refused() -> None:
     ssz = random_state("electra", MINIMAL, 2, 5).encode_bytes()
-    with pytest.raises(StateError, match="pending_consolidations cannot be decoded"):
-        BeaconStateView(ssz + b"\0", "electra", MINIMAL).root  # noqa: B018 - computes
+    with pytest.raises(StateError, match=r"pending_consolidations: \d+ bytes are not a whole number of elements"):
+        BeaconStateView(ssz + b"\0", "electra", MINIMAL)
 
 
 def edited(changes: dict[str, bytes]) -> bytes:
@@ -523,6 +581,8 @@ def test_state__edited_without_a_change__is_the_same() -> None:
         ({"validators": bytes(120)}, "validators: 120 bytes are not a whole number of elements"),
         ({"inactivity_scores": bytes(9)}, "inactivity_scores: 9 bytes are not a whole number of elements"),
         ({"balances": bytes(32)}, "there are not as many balances as validators"),
+        ({"pending_deposits": bytes(193)}, "pending_deposits: 193 bytes are not a whole number of elements"),
+        ({"pending_consolidations": bytes(16 * 65)}, "pending_consolidations: 65 elements, 64 are the limit"),
     ],
 )
 def test_state__lists_that_do_not_fit__refused(changes: dict[str, bytes], message: str) -> None:
@@ -669,6 +729,11 @@ def test_root_of__nothing_or_mixed_levels__refused() -> None:
     for indices, nodes in (([], []), ([0], [bytes(32)]), ([3, 4], [bytes(32)] * 2)):
         with pytest.raises(ProofError):
             root_of(indices, nodes, [bytes(32)] * 2)
+
+
+@given(st.lists(st.sampled_from([bytes(64), b"\1" * 64, bytes(range(64))]), max_size=20))
+def test_hash_repeated_pairs__whatever_repeats__same_as_each(pairs: list[bytes]) -> None:
+    assert hash_repeated_pairs(b"".join(pairs)) == hash_pairs(b"".join(pairs))
 
 
 def test_hash_pairs__any_number_of_pairs__sha256_of_each() -> None:
