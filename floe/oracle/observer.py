@@ -86,7 +86,8 @@ class Observation:
         """The pool's report."""
         cl = (int(self.balances_gwei.sum(dtype=object)) + self.pending_deposits_gwei) * WEI_IN_GWEI
         # While reports had stopped gifts may have gone to the pool as principal. Those beyond all that is left of it
-        # count as withdrawn: what is outside cannot fall below 0. What was once reported, or taken in as a gift, stays so.
+        # count as withdrawn: what is outside cannot fall below 0. What was once reported so, or taken in as a gift,
+        # remains what it was.
         withdrawn = max(min(self.credited, self.received - self.taken), self.swept - cl, self.reported_withdrawn)
         return Report(
             cl=cl,
