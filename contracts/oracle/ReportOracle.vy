@@ -112,7 +112,8 @@ def submit(
     @return Whether the report was booked.
     @dev Reverts: "committee: wrong signers", "committee: wrong signature", "committee: no quorum",
          "report: not at a frame", "report: not newer", "report: not yet", "report: too old", "report: a counter fell",
-         "report: ahead of the vault", and as the pool's `report`.
+         "report: deposits ahead of pool", "report: raises ahead of pool", "report: tail ahead of queue",
+         "report: donations fell", "report: ahead of the vault".
     """
     digest: bytes32 = self._digest(report)
     committee._check_quorum(digest, signers, signatures)
@@ -240,6 +241,12 @@ def _admit(report: IReportOracle.Report, state: uint256[8]) -> limits.Verdict:
 @internal
 def _apply(report: IReportOracle.Report, digest: bytes32, verdict: limits.Verdict, state: uint256[8]):
     limits._note(report, verdict, words._high(state[0]))
+    log IReportOracle.Applied(
+        ref_slot=report.ref_slot,
+        digest=digest,
+        balances_root=report.balances_root,
+        balances_hash=report.balances_hash,
+    )
     extcall limits.POOL.report(
         IFloePool.Report(
             cl=report.cl,
@@ -252,14 +259,7 @@ def _apply(report: IReportOracle.Report, digest: bytes32, verdict: limits.Verdic
         )
     )
     # Where nothing can be paid, or fulfilments are paused, the report stands without it: anyone can fulfil later.
-    fulfilled: bool = raw_call(limits.POOL.address, method_id("fulfil()"), max_outsize=0, revert_on_failure=False)
-    log IReportOracle.Applied(
-        ref_slot=report.ref_slot,
-        digest=digest,
-        balances_root=report.balances_root,
-        balances_hash=report.balances_hash,
-        fulfilled=fulfilled,
-    )
+    paid: bool = raw_call(limits.POOL.address, method_id("fulfil()"), max_outsize=0, revert_on_failure=False)
 
 
 @internal

@@ -24,6 +24,7 @@ from contracts.lib import reasons
 from contracts.lib import words
 from interfaces import IFloePool
 from interfaces import IReportOracle
+from interfaces import IWithdrawalQueue
 
 U16: constant(uint256) = 2**16 - 1
 U32: constant(uint256) = 2**32 - 1
@@ -56,6 +57,7 @@ U23: constant(uint256) = 2**23 - 1
 HELD: constant(uint256) = 1 << 255
 
 POOL: immutable(IFloePool)
+QUEUE: immutable(IWithdrawalQueue)
 VAULT: immutable(address)
 GENESIS_TIME: immutable(uint256)
 SECONDS_PER_SLOT: immutable(uint256)
@@ -75,6 +77,7 @@ struct Verdict:
 @deploy
 def __init__(pool: IFloePool, constants: IReportOracle.Chain):
     POOL = pool
+    QUEUE = IWithdrawalQueue(staticcall pool.queue())
     VAULT = staticcall pool.withdrawal_vault()
     GENESIS_TIME = constants.genesis_time
     SECONDS_PER_SLOT = constants.seconds_per_slot
@@ -132,8 +135,8 @@ def last() -> IReportOracle.Last:
 def headroom() -> IReportOracle.Headroom:
     """
     @notice How far a report could move the books now, in wei: the gain that would be recognised, the validators' gain
-            beyond which a report is held, and the fall of the exit value beyond which it is held, by report and
-            by window.
+            beyond which a report is held, the fall of the exit value beyond which it is held, by report and by
+            window, and the known loss that a report could take back.
     """
     state: uint256[8] = staticcall POOL.state()
     p: IReportOracle.Parameters = self._parameters()
@@ -145,6 +148,7 @@ def headroom() -> IReportOracle.Headroom:
         alarm=rise + self._alarm(p, assets),
         loss=min(assets * p.loss_bps // BPS, window),
         window=window,
+        pending_loss=words._high(state[2]),
     )
 
 
@@ -184,6 +188,10 @@ def _check_counters(report: IReportOracle.Report, state: uint256[8]):
         reasons._refuse(reasons.REPORT_DEPOSITED)
     if report.raised_at_ref > flows >> 192:
         reasons._refuse(reasons.REPORT_RAISED)
+    if report.queue_tail_at_ref > staticcall QUEUE.filled() + words._low(state[4]):
+        reasons._refuse(reasons.REPORT_TAIL)
+    if report.donated_at_ref < state[7]:
+        reasons._refuse(reasons.REPORT_DONATED)
     if report.withdrawn_at_ref + report.donated_at_ref > VAULT.balance + words._high(flows) + state[7]:
         reasons._refuse(reasons.REPORT_VAULT)
 
