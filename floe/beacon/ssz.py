@@ -247,7 +247,7 @@ class BeaconStateView:
     @cached_property
     def balances(self) -> NDArray[np.uint64]:
         """Balances of all validators, in Gwei, read only, over the bytes of the state."""
-        return np.frombuffer(self._parts["balances"], np.dtype("<u8"))
+        return self.numbers("balances")
 
     @property
     def root(self) -> bytes:
@@ -267,6 +267,11 @@ class BeaconStateView:
             return {}
         wanted = frozenset(keys)
         return {key: index for index, (key,) in enumerate(iter_unpack(f"{CHUNK}s", self.keys)) if key in wanted}
+
+    def numbers(self, name: str) -> NDArray[np.uint64]:
+        """Return a list or a vector of `uint64` as an array, read only, over the bytes of the state."""
+        self._demand_field(name)
+        return np.frombuffer(self._parts[name], np.dtype("<u8"))
 
     def rows(self, name: str) -> NDArray[np.void]:
         """Return a list of containers as an array of records (`row_of`), read only, over the bytes of the state."""

@@ -11,7 +11,7 @@ withdrawal vault from elsewhere is a gift.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +23,7 @@ from web3 import Web3
 
 from floe import build
 from floe.beacon.client import BeaconClient, Header, MissingError
-from floe.beacon.ssz import BeaconStateView, hash_pairs
+from floe.beacon.ssz import BeaconStateView, key_of
 from floe.model import Report
 
 WEI_IN_GWEI = 10**9
@@ -149,8 +149,9 @@ class Observer:
             raise NotThereError(f"at slot {ref_slot} the pool was not deployed yet")
         self._read_top_ups(height)
         keys = {key for key, since in self._counted.items() if since <= height}
-        ours = np.asarray(positions(state, keys), dtype=np.int64)
-        self._read_withdrawals(state, self._since(state, ours))
+        found = state.find(keys)
+        ours = np.fromiter(found.values(), np.int64, len(found))
+        self._read_withdrawals(state, {index: self._counted[key] for key, index in found.items()})
 
         words = self.pool.functions.state().call(block_identifier=height)
         swept = words[5] >> 96 & U96
@@ -222,11 +223,6 @@ class Observer:
                 self._counted.setdefault(bytes(log["args"]["key"]), int(log["blockNumber"]))
             self._logs_read = last
 
-    def _since(self, state: BeaconStateView, ours: NDArray[np.int64]) -> dict[int, int]:
-        """Return the execution block of its first top-up for each of our validators."""
-        keys = (hash_pairs(state.validators["pubkey"][i].tobytes() + bytes(16)) for i in ours)
-        return {int(i): self._counted[key] for i, key in zip(ours, keys, strict=True)}
-
     def _read_withdrawals(self, state: BeaconStateView, since: dict[int, int]) -> None:
         slot = state.slot
         if slot < self._read:
@@ -292,21 +288,11 @@ class Observer:
         return self.execution.eth.contract(address=Web3.to_checksum_address(address), abi=build.load(name).abi)
 
 
-def positions(state: BeaconStateView, keys: set[bytes]) -> list[int]:
-    """Return the indices of the validators with these keys."""
-    if not keys:
-        return []
-    pubkeys = state.validators["pubkey"]
-    padded = np.zeros((len(pubkeys), 64), dtype="u1")
-    padded[:, :48] = pubkeys
-    roots = hash_pairs(padded.tobytes())
-    return [i for i in range(len(pubkeys)) if roots[32 * i : 32 * i + 32] in keys]
-
-
-def pending_deposits(state: BeaconStateView, keys: set[bytes]) -> int:
+def pending_deposits(state: BeaconStateView, keys: Set[bytes]) -> int:
     """Return the Gwei of deposits for these keys that wait in the state (EIP-6110, EIP-7251)."""
-    waiting = state.field("pending_deposits") if keys else []
-    return sum(int(one.amount) for one in waiting if hash_pairs(bytes(one.pubkey) + bytes(16)) in keys)
+    waiting = state.rows("pending_deposits")
+    ours = [key_of(pubkey.tobytes()) in keys for pubkey in waiting["pubkey"]]
+    return int(waiting["amount"][ours].sum(dtype=object))
 
 
 def slashed_positions(state: BeaconStateView, ours: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -327,7 +313,7 @@ def pending_penalties(state: BeaconStateView, ours: NDArray[np.int64]) -> int:
     validators, epoch = state.validators, state.slot // state.preset.slots_per_epoch
     active = (validators["activation_epoch"] <= epoch) & (epoch < validators["exit_epoch"])
     total = max(INCREMENT, int(validators["effective_balance"][active].sum(dtype=object)))
-    slashed = sum(int(each) for each in state.field("slashings"))
+    slashed = int(state.numbers("slashings").sum(dtype=object))
     adjusted = min(slashed * SLASHING_MULTIPLIER, total)
     per_increment = adjusted // (total // INCREMENT)
     increments = validators["effective_balance"][slashed_positions(state, ours)] // INCREMENT
