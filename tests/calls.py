@@ -15,6 +15,7 @@ from eth_account.messages import encode_typed_data
 from tests import sources
 from tests.beacon import LIMITS, WITHDRAWAL, Fork, Validators, alone, pubkey_of, signature_of
 from tests.evm import ETHER, Account, Contract, functions
+from tests.fees import Parts, deploy_splitter
 from tests.protocol import (
     DEPOSIT,
     PARAMETERS,
@@ -34,6 +35,7 @@ CONTRACTS = (
     "WithdrawalVault",
     "ExecutionVault",
     "ValidatorRegistry",
+    "FeeSplitter",
 )
 """Contracts whose functions people and other contracts call for money."""
 
@@ -94,9 +96,12 @@ class Stage:
         protocol.report()
         pool.approve(token, UNLIMITED, sender=wallet)
         token.wrap(10 * ETHER, sender=wallet)
+        protocol.report(gain=-2 * ETHER)
         protocol.evm.fund(protocol.execution_vault, ETHER)
         self._validators()
+        self._fees()
         self.calls = {**self._pool(), **self._queue(), **self._token(), **self._vaults(), **self._registry()}
+        self.calls |= self._splitter()
 
     def _validators(self) -> None:
         """Deploy a registry in which the wallet has every role and manages operator 1, with validators."""
@@ -110,6 +115,33 @@ class Stage:
         v.top_up({self.first: 31, self.second: 31})
         v.leave(self.gone)
         v.withdraw(self.gone)
+
+    def _fees(self) -> None:
+        """Deploy a splitter in which the wallet has every role, with something earned, kept and not yet split."""
+        protocol, wallet = self.protocol, self.wallet
+        self.splitter = splitter = deploy_splitter(protocol, self.validators.registry)
+        for role in (splitter.DEFAULT_ADMIN_ROLE(), splitter.COUNCIL_ROLE()):
+            splitter.grantRole(role, wallet, sender=protocol.admin)
+        splitter.sync(1)
+        protocol.pool.transfer(splitter, ETHER, sender=SAVER)
+        splitter.distribute()
+        protocol.pool.transfer(splitter, ETHER, sender=SAVER)
+
+    def _splitter(self) -> dict[str, Call]:
+        splitter, registry = self.splitter, self.validators.registry
+        guest = splitter.COUNCIL_ROLE()
+        return _keyed(
+            Call(splitter, "claim", (1,)),
+            Call(splitter, "claim", (1, registry.address)),
+            Call(splitter, "cover_loss", (ETHER // 20,)),
+            Call(splitter, "distribute"),
+            Call(splitter, "grantRole", (guest, SPENDER)),
+            Call(splitter, "revokeRole", (guest, SPENDER)),
+            Call(splitter, "set_parts", (Parts(1, 2),)),
+            Call(splitter, "set_registry", (self.protocol.registry.address,)),
+            Call(splitter, "set_treasury", (RECEIVER,)),
+            Call(splitter, "sync", (2,)),
+        )
 
     def _pool(self) -> dict[str, Call]:
         pool, wallet = self.protocol.pool, self.wallet

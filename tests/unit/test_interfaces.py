@@ -74,6 +74,11 @@ ROLES = """
 POOL_ROLES = "ORACLE_ROLE() bytes32 view\nREGISTRY_ROLE() bytes32 view\nPAUSER_ROLE() bytes32 view"
 
 REGISTRY_ROLES = "OPERATORS_ROLE() bytes32 view\nKEEPER_ROLE() bytes32 view"
+FEE_ROLES = """
+    COUNCIL_ROLE() bytes32 view
+    MAX_TREASURY_BPS() uint256 view
+    MAX_COVER_BPS() uint256 view
+"""
 # What operators, the council, the admin and the tools call; the interface has what everybody does.
 REGISTRY = """
     add_bond(uint256) - payable
@@ -102,6 +107,7 @@ CASES = [
     ("WithdrawalVault", "IWithdrawalVault", [ETHER_VAULT]),
     ("ExecutionVault", "IEtherVault", []),
     ("ValidatorRegistry", "IValidatorRegistry", [ROLES, REGISTRY_ROLES, REGISTRY]),
+    ("FeeSplitter", "IFeeSplitter", [ROLES, FEE_ROLES]),
 ]
 IDS = [case[0] for case in CASES]
 PAIRS = [case[:2] for case in CASES]

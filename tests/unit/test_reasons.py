@@ -105,6 +105,19 @@ UNREACHABLE = [
         "proof: not in one subtree",
         "these take one validator",
     ),
+    (
+        "FeeSplitter",
+        "distribute sync cover_loss set_parts set_treasury set_registry",
+        "receiver: refused",
+        "the treasury and the execution vault may have shares and tickets",
+    ),
+    (
+        "FeeSplitter",
+        "distribute sync claim cover_loss set_parts set_treasury set_registry",
+        "balance: too low; caller: not the queue",
+        "what it sends is there, and the queue is the pool's",
+    ),
+    ("FeeSplitter", "cover_loss", "request: line over 95 bits", "the line is longer than all shares there ever are"),
 ]
 
 # Reasons of sums that hold more ETH than there is, or than one operator ever has: said once, in the modules that pack

@@ -61,6 +61,7 @@ NUMBER = {
     "RebasingToken": ETHER,
     "WithdrawalVault": 1,
     "ValidatorRegistry": 1,
+    "FeeSplitter": 1,
 }
 
 
@@ -89,6 +90,11 @@ def picture(stage: Stage) -> list[Any]:
     seen += [v.record(index) for index in v.pubkeys] + [registry.validator(key_of(pubkey_of(1)))]
     seen += [registry.operator(number) for number in (1, 2, 3)]
     seen += [registry.hasRole(registry.KEEPER_ROLE(), account) for account in (stage.wallet, SPENDER)]
+    splitter = stage.splitter
+    seen += [splitter.held(), splitter.cover_fund(), splitter.rest(), splitter.cover_ticket(), splitter.undistributed()]
+    seen += [splitter.parts(), splitter.treasury(), splitter.registry(), splitter.weights(registry)]
+    seen += [splitter.accounts(registry, number) for number in (1, 2)]
+    seen += [splitter.hasRole(splitter.COUNCIL_ROLE(), account) for account in (stage.wallet, SPENDER)]
     return seen
 
 
@@ -161,7 +167,8 @@ def test_bad_068_101_102_reentry__each_function__is_locked_or_as_if_called_next(
 def test_bad_100_reentry__each_view__is_locked_or_says_what_is_true_afterwards(stage: Stage, outer: str):
     evm, first, answered = stage.protocol.evm, stage.calls[outer], 0
     protocol = stage.protocol
-    ours = (protocol.pool, protocol.queue, protocol.token, protocol.withdrawal_vault, stage.validators.registry)
+    ours = [protocol.pool, protocol.queue, protocol.token, protocol.withdrawal_vault]
+    ours += [stage.validators.registry, stage.splitter]
     for contract in ours:
         for entry in reading(contract.kind):
             arguments = tuple(view_argument(stage, contract, kind) for kind in types_of(entry))

@@ -46,6 +46,12 @@ RESTRICTED = {
     "ValidatorRegistry.set_parameters/1": ROLE,
     "ValidatorRegistry.set_reward_address/2": "caller: not the manager",
     "ValidatorRegistry.withdraw_bond/2": "caller: not the manager",
+    "FeeSplitter.cover_loss/1": ROLE,
+    "FeeSplitter.grantRole/2": ROLE,
+    "FeeSplitter.revokeRole/2": ROLE,
+    "FeeSplitter.set_parts/1": ROLE,
+    "FeeSplitter.set_registry/1": ROLE,
+    "FeeSplitter.set_treasury/1": ROLE,
     "Pauser.grantRole/2": ROLE,
     "Pauser.revokeRole/2": ROLE,
     "Pauser.renounceRole/2": SELF,
@@ -82,6 +88,7 @@ EVERYBODYS = [
     *keys("WithdrawalVault", "__default__/0"),
     *keys("ExecutionVault", "__default__/0"),
     *keys("ValidatorRegistry", "add_bond/1 prove/1 prove_one/4 prove_withdrawn/6 record_exits/0 top_up/2"),
+    *keys("FeeSplitter", "claim/1 claim/2 distribute/0 sync/1"),
     *keys("Timelock", "__default__/0"),
 ]
 
@@ -184,6 +191,7 @@ def test_settings__through_every_public_function__stay(stage: Stage, key: str):
         found += [vault.system_contract(kind) for kind in range(4)]
         found += [registry.parameters(), registry.forks(), registry.operator_count(), registry.total_weight()]
         found += [registry.operator(number)[:3] + registry.operator(number)[4:5] for number in (1, 2)]
+        found += [stage.splitter.parts(), stage.splitter.treasury(), stage.splitter.registry()]
         kinds = (registry.DEFAULT_ADMIN_ROLE(), registry.OPERATORS_ROLE(), registry.KEEPER_ROLE())
         return [*found, *(registry.hasRole(kind, account) for kind in kinds for account in (stage.wallet, OUTSIDER))]
 
