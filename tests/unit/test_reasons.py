@@ -107,16 +107,17 @@ UNREACHABLE = [
     ),
     (
         "FeeSplitter",
-        "distribute sync cover_loss set_parts set_treasury set_registry",
+        "distribute sync cover_loss set_parts set_registry",
         "receiver: refused",
         "the treasury and the execution vault may have shares and tickets",
     ),
     (
         "FeeSplitter",
         "distribute sync claim cover_loss set_parts set_treasury set_registry",
-        "balance: too low; caller: not the queue",
-        "what it sends is there, and the queue is the pool's",
+        "balance: too low",
+        "what it sends is there",
     ),
+    ("FeeSplitter", "cover_loss", "caller: not the queue", "the queue is the pool's"),
     ("FeeSplitter", "cover_loss", "request: line over 95 bits", "the line is longer than all shares there ever are"),
 ]
 
