@@ -225,8 +225,8 @@ def _rise(state: uint256[8]) -> uint256:
     """
     @notice Wei of gain that the pool would recognise now.
     """
-    live: IFloePool.Parameters = pool_parameters._unpack(state[6])
-    return (words._high(state[0]) * live.rise_bps * (block.timestamp - ((state[3] >> 96) & words.U40)) // (BPS * YEAR))
+    since: uint256 = block.timestamp - ((state[3] >> 96) & words.U40)
+    return words._high(state[0]) * pool_parameters._rise_bps(state[6]) * since // (BPS * YEAR)
 
 
 @internal
@@ -273,7 +273,7 @@ def _excess(a: uint256, b: uint256) -> uint256:
 @internal
 def _note(report: IReportOracle.Report, verdict: Verdict, assets: uint256):
     """
-    @notice Remember the counters of a report that is applied, its backlog and its loss.
+    @notice Remember the counters of a report that is applied, its backlog and its loss, which fills the window at most.
     @param assets Of the pool before the report.
     """
     # What would not fit is more ETH than there will ever be.
@@ -287,7 +287,7 @@ def _note(report: IReportOracle.Report, verdict: Verdict, assets: uint256):
     if verdict.loss > 0:
         p: IReportOracle.Parameters = self._parameters()
         capacity: uint256 = assets * p.window_bps // BPS
-        self.losses = (self._used(p, capacity) + verdict.loss) | (block.timestamp << 96)
+        self.losses = min(self._used(p, capacity) + verdict.loss, capacity) | (block.timestamp << 96)
 
 
 @internal
