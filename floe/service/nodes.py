@@ -260,9 +260,25 @@ class WatchedProvider(HTTPProvider):
         attempts = 1 if method == "eth_sendRawTransaction" else 4
         return retry(lambda: self._once(method, params), attempts)
 
+    def make_batch_request(self, batch_requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse] | RPCResponse:
+        """Send several requests at once. Raises NodeError."""
+        found = retry(
+            lambda: self._named("batch", lambda: super(WatchedProvider, self).make_batch_request(batch_requests))
+        )
+        if not isinstance(found, list) or len(found) != len(batch_requests):
+            raise self.error(Fault.MALFORMED, "the answer to a batch has not an item for each request")
+        return found
+
     def _once(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        answer: RPCResponse = self._named(method, lambda: super(WatchedProvider, self).make_request(method, params))
+        if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
+            raise self.error(Fault.MALFORMED, f"the answer has neither result nor error ({method})")
+        return answer
+
+    def _named(self, method: str, call: Callable[[], Value]) -> Value:
+        """Return what `call` returns; what goes wrong gets its name."""
         try:
-            answer: RPCResponse = super().make_request(method, params)
+            return call()
         except requests.Timeout as error:
             raise self.error(Fault.TIMEOUT, f"no answer in time ({method})") from error
         except requests.HTTPError as error:
@@ -273,9 +289,6 @@ class WatchedProvider(HTTPProvider):
             raise self.error(Fault.UNREACHABLE, f"{type(error).__name__} ({method})") from error
         except (json.JSONDecodeError, UnicodeDecodeError, BadResponseFormat) as error:
             raise self.error(Fault.MALFORMED, f"the answer is not JSON ({method})") from error
-        if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
-            raise self.error(Fault.MALFORMED, f"the answer has neither result nor error ({method})")
-        return answer
 
     def error(self, fault: Fault, text: str) -> NodeError:
         """Note a fault of this node; return the error to raise."""
@@ -363,7 +376,7 @@ class Nodes:
 
     @property
     def beacon(self) -> BeaconClient:
-        """The first beacon node that was good in the last check."""
+        """The first beacon node that was good in the last check; what goes wrong with it has no name: see `ask`."""
         return self._best().client
 
     @property
@@ -392,9 +405,20 @@ class Nodes:
         self._best()
         _ = self.execution
 
+    def ask(self, call: Callable[[BeaconClient], Value]) -> Value:
+        """Return what `call` returns for the first good beacon node that can answer. Raises NodeError."""
+
+        def answered(node: BeaconNode) -> Value:
+            try:
+                return node.ask(call)
+            except MissingError as error:
+                raise node.error(Fault.REFUSED, str(error)) from error
+
+        return self._first(answered)
+
     def finalized(self) -> Header:
         """Return the last finalized block of the first good beacon node."""
-        return self._first(lambda node: node.ask(lambda client: client.header("finalized")))
+        return self.ask(lambda client: client.header("finalized"))
 
     def reference(self, slot: int) -> Reference:
         """Return the last block at or before a finalized slot, with its state.

@@ -86,6 +86,7 @@ actions = Table(
     Column("state", String(12), nullable=False),
     Column("nonce", _number),
     Column("transactions", Text, nullable=False),
+    Column("ceiling", String(80), nullable=False),
     Column("note", Text, nullable=False),
     Column("gas_used", _number),
     Column("paid", String(80)),
@@ -152,7 +153,7 @@ class Action:
     """Something that a keeper does with one transaction: the last of `transactions`, which replaced those before it.
 
     `transactions` are (hash, signed bytes) as hexadecimal text: after a restart the same bytes can be sent again.
-    `paid` is in wei, times are Unix seconds.
+    `ceiling` is the most wei for a unit of gas, `paid` is in wei; times are Unix seconds.
     """
 
     id: int
@@ -163,6 +164,7 @@ class Action:
     state: str
     nonce: int | None
     transactions: tuple[tuple[str, str], ...]
+    ceiling: int
     note: str
     gas_used: int | None
     paid: int | None
@@ -278,7 +280,9 @@ class Store:
 
     # --- actions of a keeper ---
 
-    def add_action(self, chain_id: int, sender: str, kind: str, subject: str, note: str = "") -> Action:
+    def add_action(
+        self, chain_id: int, sender: str, kind: str, subject: str, ceiling: int = 0, note: str = ""
+    ) -> Action:
         """Write down an action that is about to happen."""
         row = {
             "chain_id": chain_id,
@@ -287,6 +291,7 @@ class Store:
             "subject": subject,
             "state": PLANNED,
             "transactions": "[]",
+            "ceiling": str(ceiling),
             "note": note,
             "created_at": _now(),
             "updated_at": _now(),
@@ -389,6 +394,7 @@ def _match(table: Table, contest: Contest, member: str) -> list[Any]:
 def _to_action(row: Any) -> Action:
     fields = dict(row._mapping)
     fields["transactions"] = tuple((digest, raw) for digest, raw in json.loads(fields["transactions"]))
+    fields["ceiling"] = int(fields["ceiling"])
     fields["paid"] = None if fields["paid"] is None else int(fields["paid"])
     return Action(**fields)
 
