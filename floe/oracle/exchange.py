@@ -141,8 +141,8 @@ class Exchange:
         found = self._store.signatures(contest_of(own.ref_slot, self.oracle), digest(own, self.oracle))
         return [Message(own, one.signature) for one in found]
 
-    def swap(self, own: Message) -> None:
-        """Give our message to every peer, and take what it has. Peers that fail are logged and counted."""
+    def swap(self, own: Message | None) -> None:
+        """Give our message, if there is one, to every peer, and take what it has. Peers that fail are logged."""
         until = time.monotonic() + SWAP_SECONDS
         visits = [peer.visit(own, self.take) for peer in self._peers]
         for visit in visits:
@@ -172,16 +172,16 @@ class _Peer:
         """Whether a visit is still under way."""
         return self._thread.is_alive()
 
-    def visit(self, own: Message, take: Callable[[object], bool]) -> threading.Thread:
+    def visit(self, own: Message | None, take: Callable[[object], bool]) -> threading.Thread:
         """Start a visit, unless one is under way; a thread that hangs keeps nobody from leaving."""
         if not self.busy:
             self._thread = threading.Thread(target=self._visit, args=(own, take), name=self.name, daemon=True)
             self._thread.start()
         return self._thread
 
-    def _visit(self, own: Message, take: Callable[[object], bool]) -> None:
+    def _visit(self, own: Message | None, take: Callable[[object], bool]) -> None:
         try:
-            if own.signature != self._given:
+            if own is not None and own.signature != self._given:
                 self._ask("POST", own.as_json())
                 self._given = own.signature
             answer = self._ask("GET", None)
