@@ -21,8 +21,7 @@ from hexbytes import HexBytes
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy.exc import SQLAlchemyError
-from web3 import Web3
-from web3.exceptions import ContractLogicError, TransactionNotFound
+from web3.exceptions import ContractLogicError
 from web3.types import EventData
 
 from floe.build import BuildError
@@ -33,12 +32,13 @@ from floe.oracle.exchange import Exchange, Frame, Message
 from floe.oracle.observer import NotThereError
 from floe.oracle.reading import Protocol, ReadingError, reading
 from floe.oracle.report import Report, canonical, canonical_hash, digest, report_of
-from floe.oracle.signer import ExternalSigner, KeystoreSigner, RefusedError, Signer, contest_of, sign_once
+from floe.oracle.signer import ExternalSigner, KeystoreSigner, SecondReportError, Signer, contest_of, sign_once
 from floe.service import log as logs
 from floe.service.config import Keystore, Listener, Seconds, ServiceConfig, Strict, Url, load
 from floe.service.metrics import Metrics, Served
 from floe.service.nodes import Chain, Nodes
 from floe.service.retry import PassingError, loop, stop_on_signals
+from floe.service.sender import Call, DearError, RefusedError, Sender
 from floe.service.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -46,12 +46,6 @@ log = logging.getLogger(__name__)
 GWEI = 10**9
 KEPT_FRAMES = 30
 """Frames whose signatures stay in the store."""
-TIP = GWEI
-"""Wei per gas for whoever proposes the block."""
-RAISE_PERCENT = 125
-"""Of its fees, what a transaction offers that replaces one: nodes ask for 110."""
-GAS_PERCENT = 130
-"""Of the estimate, what a transaction may use."""
 Slots = Annotated[int, Field(ge=0, le=7_200)]
 
 
@@ -102,8 +96,6 @@ class OracleConfig(ServiceConfig):
     """How long the next in the order waits for the one before it."""
     vote_after: Slots = 75
     """How long after its signature a member without a quorum votes on chain."""
-    resend_after: Annotated[Slots, Field(ge=1)] = 5
-    """After how long a transaction that is in no block is sent again, for a higher fee."""
     max_fee_gwei: Annotated[int, Field(ge=1)] = 300
     """Most that a unit of gas may cost."""
     max_gas: Annotated[int, Field(ge=100_000, le=30_000_000)] = 2_000_000
@@ -153,21 +145,6 @@ class Seen:
     """By place."""
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A transaction under way."""
-
-    kind: str
-    hash: bytes
-    nonce: int
-    fee: int
-    """Most wei per gas."""
-    tip: int
-    """Of it, for the proposer."""
-    at: int
-    """Slot of the head."""
-
-
 class Daemon:
     """One member. `step` is a round; it raises PassingError when the round cannot go on now."""
 
@@ -183,10 +160,10 @@ class Daemon:
         self._config, self._protocol, self._store, self._metrics = config, protocol, store, metrics
         self._key, self._dry_run = key, dry_run
         self._nodes, self._oracle = protocol.nodes, protocol.oracle
+        self._sender = Sender(lambda: self._nodes.execution, key, store, self._oracle.chain_id) if key else None
         self._checkpoint = f"observed {self._oracle.chain_id} {self._oracle.address.lower()}"
         self.exchange = Exchange(self._oracle, store, metrics, config.peers)
         self._work: Work | None = None
-        self._sent: Sent | None = None
         self._over = 0
         """Reference slot up to which there is nothing more to do here."""
         self._last = metrics.gauge("oracle_last_ref_slot", "Reference slot of the last report on chain.")
@@ -194,7 +171,7 @@ class Daemon:
         self._agreed = metrics.gauge("oracle_agreed", "Members known to agree with the report computed here.")
         self._quorum = metrics.gauge("oracle_quorum", "Members that must agree.")
         self._fields = metrics.gauge("oracle_report", "Fields of the last report computed here.", "field")
-        self._transactions = metrics.counter("oracle_transactions", "Transactions, by outcome.", "kind", "outcome")
+        self._transactions = metrics.counter("oracle_transactions", "Transactions sent.", "kind")
         self._refusals = metrics.counter("oracle_refused_signatures", "Second reports that were not signed.")
 
     @property
@@ -205,8 +182,9 @@ class Daemon:
     def step(self) -> None:
         """Do what can be done now."""
         self._nodes.check()
-        if self._sent:
-            self._follow(self._sent)
+        if self._sender and not self._dry_run:
+            with reading():
+                self._sender.settle()
         seen = self._look()
         self._open(seen)
         if self._work and self._work.report.ref_slot < seen.newest:
@@ -338,7 +316,7 @@ class Daemon:
         if self._key and place is not None and work.signature is None:
             try:
                 work.signature = sign_once(self._store, self._key, report, self._oracle)
-            except RefusedError as error:
+            except SecondReportError as error:
                 self._refusals.inc()
                 self._metrics.note("signature", str(error))
                 log.critical("%s", error)
@@ -364,10 +342,14 @@ class Daemon:
                 # Votes are on chain already; no more signatures than are needed.
                 places = sorted(signed.keys() - voted)[: max(seen.quorum - len(voted), 0)]
                 bitmap, signatures = sum(1 << one for one in places), b"".join(signed[one] for one in places)
-                self._send("submit", self._protocol.contract.functions.submit(tuple(report), bitmap, signatures))
+                self._send(
+                    "submit",
+                    self._protocol.contract.functions.submit(tuple(report), bitmap, signatures),
+                    report.ref_slot,
+                )
         elif place is not None and place not in voted and head - work.begun_at >= self._config.vote_after:
             log.warning("too few can be reached: voting on chain", extra={"agreed": agreed, "quorum": seen.quorum})
-            self._send("vote", self._protocol.contract.functions.vote(place, hashed))
+            self._send("vote", self._protocol.contract.functions.vote(place, hashed), report.ref_slot)
 
     def _signed(self, report: Report, hashed: bytes, seen: Seen) -> dict[int, bytes]:
         """Return the signatures of current members, by place."""
@@ -429,58 +411,21 @@ class Daemon:
 
     # --- transactions ---
 
-    def _send(self, kind: str, function: Any) -> None:
-        """Send a transaction, or one that replaces the one under way if that is stuck."""
-        head, under_way = self._nodes.head_slot, self._sent
-        if self._key is None or (under_way and head - under_way.at < self._config.resend_after):
+    def _send(self, kind: str, function: Any, ref_slot: int) -> None:
+        if self._sender is None:
             return
-        with reading():
-            eth = self._nodes.execution.eth
-            try:
-                function.call({"from": self._key.address})
-            except ContractLogicError as error:
-                self._metrics.note("transaction", f"{kind} would be refused: {error.message}")
-                log.warning("%s would be refused: %s", kind, error.message)
-                return
-            nonce = eth.get_transaction_count(Web3.to_checksum_address(self._key.address))
-            replaced = under_way if under_way and under_way.nonce == nonce else None
-            base = int(eth.get_block("latest")["baseFeePerGas"])
-            tip = max(TIP, replaced.tip * RAISE_PERCENT // 100 if replaced else 0)
-            least = max(base + tip, replaced.fee * RAISE_PERCENT // 100 if replaced else 0)
-            fee = max(min(2 * base + tip, self._config.max_fee_gwei * GWEI), least)
-            if fee > self._config.max_fee_gwei * GWEI:
-                self._metrics.note("transaction", f"{kind} waits: a unit of gas costs {least} wei")
-                log.warning("%s waits: a unit of gas costs %d wei", kind, least)
-                return
-            gas = min(function.estimate_gas({"from": self._key.address}) * GAS_PERCENT // 100, self._config.max_gas)
-            transaction = {
-                "type": 2,
-                "chainId": self._oracle.chain_id,
-                "nonce": nonce,
-                "to": function.address,
-                "value": 0,
-                "data": function._encode_transaction_data(),
-                "gas": gas,
-                "maxFeePerGas": fee,
-                "maxPriorityFeePerGas": tip,
-            }
-            sent = bytes(eth.send_raw_transaction(self._key.sign_transaction(transaction)))
-        self._sent = Sent(kind, sent, nonce, fee, tip, head)
-        self._metrics.note("transaction", None)
-        self._transactions.labels(kind, "sent").inc()
-        log.info("sent", extra={"kind": kind, "hash": sent, "nonce": nonce, "fee": fee})
-
-    def _follow(self, sent: Sent) -> None:
-        """Look whether the transaction under way is in a block."""
-        with reading():
-            try:
-                receipt = self._nodes.execution.eth.get_transaction_receipt(HexBytes(sent.hash))
-            except TransactionNotFound:
-                return
-        outcome = "done" if receipt["status"] == 1 else "reverted"
-        self._transactions.labels(sent.kind, outcome).inc()
-        log.info("in a block", extra={"kind": sent.kind, "outcome": outcome, "gas_used": receipt["gasUsed"]})
-        self._sent = None
+        data = HexBytes(function._encode_transaction_data())
+        most = self._config.max_fee_gwei * GWEI
+        call = Call(kind, f"slot {ref_slot}", function.address, bytes(data), most, self._config.max_gas)
+        try:
+            with reading():
+                self._sender.send(call)
+        except (DearError, RefusedError) as error:
+            self._metrics.note("transaction", str(error))
+            log.warning("%s", error, extra={"ref_slot": ref_slot})
+        else:
+            self._metrics.note("transaction", None)
+            self._transactions.labels(kind).inc()
 
 
 def run(file: Path, dry_run: bool) -> None:

@@ -41,7 +41,7 @@ class SignerError(PassingError):
     """A key that cannot sign now, or a signature that is not one. One line."""
 
 
-class RefusedError(Exception):
+class SecondReportError(Exception):
     """The member has signed another report for this reference slot. One line."""
 
 
@@ -137,14 +137,14 @@ def recover(report: Report, oracle: Oracle, signature: bytes) -> str:
 def sign_once(store: Store, signer: Signer, report: Report, oracle: Oracle) -> bytes:
     """Return the member's signature of a report; the member is bound to it before the key is used.
 
-    Raises RefusedError when it is bound to another report for this reference slot, and SignerError.
+    Raises SecondReportError when it is bound to another report for this reference slot, and SignerError.
     """
     contest, hashed = contest_of(report.ref_slot, oracle), digest(report, oracle)
     try:
         bound = store.bind_report(contest, signer.address, hashed, canonical(report, oracle).decode())
     except BoundError:
         other = store.bound_report(contest, signer.address)
-        raise RefusedError(
+        raise SecondReportError(
             f"{signer.address} has already agreed to 0x{other.digest.hex() if other else ''} for slot "
             f"{report.ref_slot}, and will not agree to 0x{hashed.hex()}"
         ) from None
