@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ape.cli import account_option, network_option
+
+from floe.cli import amounts, options, session
+from floe.cli.connection import Connected
 
 
 @click.group(short_help="Floe's own commands")
@@ -58,3 +62,143 @@ def check_deposits(file: Path, vault: str | None, network: str | None, beacon: s
     from floe.beacon import deposit_command
 
     deposit_command.run(file, vault, network, beacon, Console())
+
+
+# --- for holders ---
+
+
+@cli.command(cls=Connected)
+@network_option()  # type: ignore[untyped-decorator]
+@options.as_json
+def status(as_json: bool) -> None:
+    """Show the protocol at a glance: rates, buffer, exits, validators, reports, limits, pauses."""
+    from floe.cli.status import run
+
+    with session.view() as (floe, console):
+        run(floe, as_json, console)
+
+
+@cli.command(cls=Connected)
+@amounts.argument("ETH")
+@options.address("--receiver", "Who gets the floETH; by default the account that pays.")
+@amounts.least("--min-shares", "floETH")
+@options.pays
+def stake(amount: int | None, receiver: str | None, min_shares: int | None, **payment: Any) -> None:
+    """Stake AMOUNT of ETH (1.5, "1.5 ether", all) and receive floETH."""
+    from floe.cli import actions
+
+    with session.session(**payment) as (floe, wallet):
+        actions.stake(floe, wallet, amount, receiver, min_shares)
+
+
+@cli.command(cls=Connected)
+@amounts.argument("floETH")
+@options.pays
+def wrap(amount: int | None, **payment: Any) -> None:
+    """Turn AMOUNT of floETH into rfloETH, whose balance grows instead of its price."""
+    from floe.cli import actions
+
+    with session.session(**payment) as (floe, wallet):
+        actions.wrap(floe, wallet, amount)
+
+
+@cli.command(cls=Connected)
+@amounts.argument("rfloETH")
+@options.pays
+def unwrap(amount: int | None, **payment: Any) -> None:
+    """Turn AMOUNT of rfloETH back into floETH."""
+    from floe.cli import actions
+
+    with session.session(**payment) as (floe, wallet):
+        actions.unwrap(floe, wallet, amount)
+
+
+@cli.command("exit", cls=Connected)
+@amounts.argument("floETH")
+@click.option("--instant", is_flag=True, help="At once, out of the buffer, for a fee.")
+@click.option(
+    "--slippage",
+    type=click.FloatRange(0, 50),
+    default=0.5,
+    show_default=True,
+    metavar="PERCENT",
+    help="With --instant: how much less than quoted is accepted.",
+)
+@options.address("--receiver", "Who gets the ticket, or the ETH; by default the account that pays.")
+@options.pays
+def leave(amount: int | None, instant: bool, slippage: float, receiver: str | None, **payment: Any) -> None:
+    """Turn AMOUNT of floETH into ETH: through the queue without a fee, or with --instant."""
+    from floe.cli import actions
+
+    with session.session(**payment) as (floe, wallet):
+        if instant:
+            actions.leave_at_once(floe, wallet, amount, receiver, round(slippage * 10_000))
+        else:
+            actions.leave(floe, wallet, amount, receiver)
+
+
+@cli.command(cls=Connected)
+@click.argument("ticket", nargs=-1, type=click.IntRange(min=1))
+@options.address("--owner", "Claim all that is paid to this owner; by default to the account that pays.")
+@options.pays
+def claim(ticket: tuple[int, ...], owner: str | None, **payment: Any) -> None:
+    """Fetch the ETH of TICKETs, or of all that an owner has; anyone may, the owners get it."""
+    from floe.cli import actions
+
+    if ticket and owner:
+        raise click.UsageError("name tickets or an owner, not both")
+    with session.session(**payment) as (floe, wallet):
+        actions.claim(floe, wallet, ticket, owner)
+
+
+@cli.command(cls=Connected)
+@options.address("--owner", "Whose; by default those of --account.")
+@network_option()  # type: ignore[untyped-decorator]
+@account_option(prompt=None)  # type: ignore[untyped-decorator]
+@options.as_json
+def tickets(owner: str | None, account: Any, as_json: bool) -> None:
+    """List the open exits of an owner: how far they are paid, what they bring, how long they wait."""
+    from floe.cli.tickets import run
+
+    with session.view() as (floe, console):
+        run(floe, owner or str(session.payer(account).address), as_json, console)
+
+
+# --- reports ---
+
+
+@cli.command()
+@click.option("--frame", type=click.IntRange(min=0), help="Which; by default the newest that is final.")
+@click.option("--config", type=click.Path(path_type=Path), help="A member's file, which names nodes and deployment.")
+@click.option("--network", metavar="NAME", help="Instead: the deployment record of this network, and ...")
+@click.option("--beacon", metavar="URL", multiple=True, help="... a beacon node, and ...")
+@click.option("--execution", metavar="URL", multiple=True, help="... an execution node (an archive for old frames).")
+@click.option("--explain", is_flag=True, help="Show where each number comes from.")
+@click.option("--diff", is_flag=True, help="Compare with what was submitted; exit with 1 where it differs.")
+@click.option("--balances", "file", type=click.Path(path_type=Path), help="Write the list of balances to this file.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def report(**choices: Any) -> None:
+    """Recompute the oracle's report of a frame from public data: the same bytes for everybody."""
+    from rich.console import Console
+
+    from floe.oracle import command
+
+    command.run(console=Console(), **choices)
+
+
+@cli.group()
+def oracle() -> None:
+    """Take part in the oracle's committee."""
+
+
+@oracle.command("run")
+@click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="As oracle.example.yaml.")
+@click.option("--dry-run", is_flag=True, help="Compute and check reports, but sign and send nothing.")
+def run_oracle(file: Path, dry_run: bool) -> None:
+    """Run a member until Ctrl-C: compute, sign, exchange and bring reports."""
+    from floe.oracle.daemon import StartError, run
+
+    try:
+        run(file, dry_run)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

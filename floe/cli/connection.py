@@ -9,6 +9,7 @@ import click
 from ape.cli import ConnectedProviderCommand
 from ape.cli.options import NETWORK_META_KEY
 from ape.exceptions import ConfigError, NetworkMismatchError, ProviderError
+from ape.logging import LogLevel, logger
 from requests import RequestException
 
 URI = "WEB3_PROVIDER_URI"
@@ -40,7 +41,8 @@ class Connected(ConnectedProviderCommand):  # type: ignore[misc]
         if public and not ctx.meta[URI] and not getattr(provider, "_configured_rpc", None):
             raise click.ClickException(f"no node for {choice}: set {URI} to the address of yours")
         try:
-            return super().invoke(ctx)
+            with logger.at_level(max(logger.level, LogLevel.WARNING)):  # Ape tells of every connection
+                return super().invoke(ctx)
         except NetworkMismatchError as error:
             raise click.ClickException(str(error)) from None
         except (ProviderError, ConnectionError, RequestException):
