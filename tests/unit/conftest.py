@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from tests.beacon import Validators, place_system_contracts
 from tests.calls import Stage
 from tests.evm import ETHER, Contract, Evm
+from tests.oracle import Oracle
 from tests.protocol import PARAMETERS, Protocol
 
 # The same examples on every machine; each example undoes itself.
@@ -84,6 +85,18 @@ def queue(protocol: Protocol) -> Contract:
 @pytest.fixture
 def token(protocol: Protocol) -> Contract:
     return protocol.token
+
+
+@pytest.fixture(scope="session")
+def warm_oracle(warm_protocol: Protocol) -> Oracle:
+    return Oracle(warm_protocol)
+
+
+@pytest.fixture
+def oracle(warm_oracle: Oracle, protocol: Protocol) -> Oracle:
+    """Return an oracle whose committee, 3 of 5, reports to the protocol once a day."""
+    assert warm_oracle.protocol is protocol
+    return warm_oracle
 
 
 @pytest.fixture
