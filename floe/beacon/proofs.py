@@ -189,8 +189,20 @@ def provable(client: BeaconClient, execution: Web3, block: Id | None = None) -> 
         )
     state = client.state(bytes(header.message.state_root))
     if state.root != bytes(header.message.state_root):
-        raise BeaconError(f"{client.name}: wrong answer: the state of slot {header.message.slot} has another root")
+        text = f"{client.name}: wrong answer: the state of slot {header.message.slot} has another root"
+        raise BeaconError(text, "inconsistent")
     return Provable(timestamp, header, state)
+
+
+def demand_known_fork(snapshot: Provable, forks: Sequence[tuple[int, int, int]]) -> None:
+    """Raise ProofError unless the registry's table of `forks`, latest first, is right for a state.
+
+    Each row has the first slot, and the generalized indices of `validators[0]` and of the chunk of `balances[0]`.
+    """
+    slot = snapshot.state.slot
+    places = next(((row[1], row[2]) for row in forks if row[0] <= slot), None)
+    if places != snapshot.gindices:
+        raise ProofError(f"the registry's table of forks is not right for slot {slot}, {snapshot.state.fork}: add_fork")
 
 
 def prove(client: BeaconClient, validators: Validators, execution: Web3) -> Proof:

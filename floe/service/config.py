@@ -27,6 +27,8 @@ from sqlalchemy.exc import ArgumentError
 
 from floe.deploy import record as records
 from floe.deploy.config import ConfigError
+from floe.service.metrics import Metrics
+from floe.service.nodes import Chain, Nodes
 
 __all__ = ["ConfigError", "Keystore", "Listener", "ServiceConfig", "StoreUrl", "Strict", "Url", "load", "parse"]
 
@@ -144,6 +146,19 @@ class ServiceConfig(Strict):
         if not found.complete:
             raise ConfigError(f"{self.deployment}: the deployment is not complete: run `ape run deploy` again")
         return found
+
+    def nodes(self, record: records.Record, metrics: Metrics) -> Nodes:
+        """Return the nodes, under watch for the chain of a deployment."""
+        return Nodes(
+            self.beacon,
+            self.execution,
+            Chain.of(record),
+            metrics,
+            agree=self.agree,
+            timeout=self.timeout,
+            max_head_age=self.max_head_age,
+            max_finality_epochs=self.max_finality_epochs,
+        )
 
 
 Model = TypeVar("Model", bound=BaseModel)

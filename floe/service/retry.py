@@ -40,7 +40,7 @@ def retry(call: Callable[[], Value], attempts: int = 4, first: float = 0.25, mos
     return retrying(call)
 
 
-def loop(step: Callable[[], None], interval: float, metrics: Metrics, stop: threading.Event) -> None:
+def loop(step: Callable[[], object], interval: float, metrics: Metrics, stop: threading.Event) -> None:
     """Call `step` every `interval` seconds until `stop` is set.
 
     What passes (`PassingError`, a store that cannot be reached) ends a round and is logged; anything else is a bug and
