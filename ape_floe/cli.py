@@ -202,3 +202,22 @@ def run_oracle(file: Path, dry_run: bool) -> None:
         run(file, dry_run)
     except StartError as error:
         raise click.ClickException(str(error)) from None
+
+
+@cli.group()
+def keeper() -> None:
+    """Do for the protocol what anyone may do."""
+
+
+@keeper.command("run")
+@click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="As keeper.example.yaml.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; say what would be done, and why.")
+@click.option("--once", is_flag=True, help="Stop after one round.")
+def run_keeper(file: Path, dry_run: bool, once: bool) -> None:
+    """Run a keeper until Ctrl-C: prove, top up, pay exits, pull stake back."""
+    from floe.keeper.command import StartError, run
+
+    try:
+        run(file, dry_run, once, click.echo)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from floe.build import BuildError
+from floe.deploy.config import ConfigError
+from floe.deploy.record import RecordError
 from floe.keeper.config import KeeperConfig
 from floe.keeper.daemon import Keeper
-from floe.oracle.signer import KeystoreSigner
-from floe.service import log
-from floe.service.config import ConfigError, load
+from floe.service import log as logs
+from floe.service.config import load
 from floe.service.metrics import Metrics, Served
-from floe.service.retry import loop, stop_on_signals
+from floe.service.retry import PassingError, loop, stop_on_signals
 from floe.service.sender import Sender
-from floe.service.store import Store
+from floe.service.store import Store, StoreError
+
+log = logging.getLogger(__name__)
+
+GWEI = 10**9
+
+
+class StartError(Exception):
+    """A keeper that cannot start, or cannot go on. A line for every problem."""
 
 
 def run(file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> None:
-    """Run a keeper by its configuration file until a signal, or (`once`) for one round.
+    """Run a keeper by its configuration file until SIGTERM or SIGINT, or for one round (`once`).
 
-    A dry run says what it would do and why. Raises ConfigError, StoreError, OSError (a port is taken) and, in a single
-    round, PassingError.
+    A dry run sends nothing: it says (`say`, a line each) what it would do, and why. Raises StartError when the keeper
+    cannot start, when its only round fails, or when it has met a bug.
     """
-    config = load(file, KeeperConfig)
+    try:
+        config = load(file, KeeperConfig)
+        logs.start(config.log)
+        _run(config, file, dry_run or config.dry_run, once, say)
+    except (BuildError, ConfigError, PassingError, RecordError, StoreError) as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"cannot listen: {error.strerror}") from None
+    except SQLAlchemyError as error:
+        raise StartError(f"the store cannot be used: {' '.join(str(error).split())[:200]}") from None
+    except Exception as error:
+        log.critical("stopped by a bug", exc_info=True)
+        raise StartError(f"stopped by a bug: {type(error).__name__}; the log has more") from None
+
+
+def _run(config: KeeperConfig, file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> None:
     record = config.record()
-    dry = dry_run or config.dry_run
-    if not dry and config.key is None:
-        raise ConfigError(f"{file}: key: name a keystore, or set dry_run")
-    signer = KeystoreSigner(config.key.unlock()) if config.key is not None and not dry else None
-    log.start(config.log)
+    if config.key is None and not dry_run:
+        raise ConfigError(f"{file}: key: name one, or leave it at a dry run (--dry-run)")
+    signer = config.key.signer() if config.key is not None and not dry_run else None
     metrics = Metrics("keeper", patience=max(300.0, 10 * config.interval))
     with ExitStack() as stack:
-        store = stack.enter_context(Store(config.store.get_secret_value()))
         nodes = config.nodes(record, metrics)
         stack.callback(nodes.close)
+        store = stack.enter_context(Store(config.store.get_secret_value()))
         sender = None
         if signer is not None:
             sender = Sender(
@@ -42,12 +68,20 @@ def run(file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> No
                 signer,
                 store,
                 record.chain_id,
-                tip=int(config.tip_gwei * 10**9),
+                tip=int(config.tip_gwei * GWEI),
+                patience=config.patience,
                 replace_after=config.replace_after,
             )
-        keeper = Keeper(config, record, nodes, store, metrics, sender, say if dry else lambda _: None)
+        keeper = Keeper(config, record, nodes, store, metrics, sender, say if dry_run else _silent)
         if once:
             keeper.round()
             return
-        stack.enter_context(Served(metrics, config.metrics.host, config.metrics.port))
+        served = stack.enter_context(Served(metrics, config.metrics.host, config.metrics.port))
+        where = {"metrics": served.url, "account": signer.address if signer else None, "chain": record.chain_id}
+        log.info("started", extra=where)
         loop(keeper.round, config.interval, metrics, stop_on_signals())
+        log.info("stopped")
+
+
+def _silent(_: str) -> None:
+    """Say nothing: the log has what was done."""

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from floe.model.beacon import GWEI_IN_ETHER
-from floe.service.config import Keystore, Seconds, ServiceConfig, Strict
+from floe.oracle.daemon import Key
+from floe.service.config import Seconds, ServiceConfig, Strict
 
 Ether = Annotated[float, Field(ge=0, le=1_000_000, strict=False)]
 Gwei = Annotated[float, Field(gt=0, le=1_000_000, strict=False)]
@@ -92,7 +93,7 @@ class Rules(Strict):
 class KeeperConfig(ServiceConfig):
     """The whole file."""
 
-    key: Keystore | None = None
+    key: Key | None = None
     """What transactions are paid with; a dry run needs none."""
     dry_run: bool = False
     interval: Seconds = 12.0
@@ -101,6 +102,8 @@ class KeeperConfig(ServiceConfig):
     """Seconds of chain time from one look at the validators on the beacon chain to the next: an epoch."""
     tip_gwei: Gwei = 1.0
     """Priority fee for a unit of gas."""
+    patience: Seconds = 30.0
+    """Seconds that a round waits for a transaction to be in a block."""
     replace_after: Seconds = 60.0
-    """Seconds after which a transaction that is in no block is sent again, for more."""
+    """Seconds after which a transaction that is still in no block is sent again, for more."""
     rules: Rules = Rules()
