@@ -40,21 +40,16 @@ REASONS = {
     "deposit: value differs": "the ETH sent is not the amount that was named",
     "deposit: zero shares": "that is too little for a single share: stake more",
     "ether: send failed": "the receiver does not take ETH: name another with --receiver",
-    "instant: no convergence": "the fee of so large an exit cannot be computed: leave with less at once",
     "instant: over the limit": "not that much can leave at once now: `ape floe status` shows the limit; "
     "without --instant it goes through the queue",
     "instant: zero assets": "after the fee nothing would be left: leave with more, or through the queue",
     "pool: no value": "shares are worth nothing now: everything outside is counted as lost",
     "pool: total over 96 bits": "the pool cannot count that much",
-    "receiver: not for ERC-721": "the receiver is a contract that takes no tickets",
     "receiver: refused": "the receiver cannot be nobody, nor one of the protocol's contracts",
-    "request: line over 95 bits": "the queue cannot count that much",
     "request: zero shares": "an exit needs an amount",
-    "slippage: too few assets": "the price has moved: it would pay less than the least you accept",
-    "slippage: too few shares": "the price has moved: it would give fewer shares than the least you accept",
-    "slippage: too many shares": "the price has moved: it would take more shares than the most you accept",
+    "slippage: too few assets": "it would pay less than the least you accept",
+    "slippage: too few shares": "it would give fewer shares than the least you accept",
     "ticket: does not exist": "there is no such ticket, or it has been claimed in full",
-    "ticket: caller may not": "only the owner of a ticket, or whom he approved, may do that",
     "wrap: zero shares": "an amount of 0 cannot be wrapped or unwrapped",
 }
 """What contracts refuse with -> what that means to a person. Of all functions that the commands here call."""
@@ -73,7 +68,7 @@ def refusals() -> Iterator[None]:
         data = bytes.fromhex(error.data.removeprefix("0x")) if isinstance(error.data, str) else b""
         if data[:4] == ERROR_SELECTOR:
             raise RefusedError(decode(["string"], data[4:])[0]) from None
-        raise RefusedError(_line(error)) from None
+        raise RefusedError(error.message or "no reason given") from None
 
 
 def in_words(reason: str) -> str:

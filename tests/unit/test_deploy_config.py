@@ -17,6 +17,7 @@ from tests.protocol import Protocol
 
 DEPLOYER = "0x" + "11" * 20
 SOMEBODY = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
+OTHERS = ["0x" + "22" * 20, "0x" + "33" * 20]
 
 SOURCES = {
     "contracts/lib/parameters.vy": (
@@ -35,6 +36,20 @@ SOURCES = {
     "contracts/governance/Timelock.vy": ("MIN_DELAY",),
     "contracts/validators/validator_book.vy": ("BPS",),
     "contracts/validators/beacon_chain.vy": ("MAX_FORKS",),
+    "contracts/oracle/committee.vy": ("MAX_MEMBERS",),
+    "contracts/oracle/limits.vy": (
+        "HOUR",
+        "MAX_FRAME",
+        "MAX_DELAY",
+        "MIN_LOSS_BPS",
+        "MAX_LOSS_BPS",
+        "MAX_WINDOW_BPS",
+        "MIN_WINDOW",
+        "MAX_WINDOW",
+        "MIN_ALARM_BPS",
+        "MAX_ALARM_BPS",
+    ),
+    "contracts/oracle/FeeSplitter.vy": ("MAX_TREASURY_BPS", "MAX_COVER_BPS"),
 }
 
 
@@ -53,8 +68,11 @@ def local(**changes: Any) -> dict[str, Any]:
 def constants(file: str) -> dict[str, int]:
     """Return all integer constants of a Vyper source."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    found = re.findall(r"^(\w+): (?:public\()?constant\(uint256\)\)? = ([0-9_ */+-]+)", text, re.MULTILINE)
-    return {name: int(eval(expression, {})) for name, expression in found}
+    known: dict[str, int] = {}
+    pattern = r"^(\w+): (?:public\()?constant\(uint256\)\)? = ([\w */+-]+?) *(?:#.*)?$"
+    for name, expression in re.findall(pattern, text, re.MULTILINE):
+        known[name] = int(eval(expression, {}, known))
+    return known
 
 
 @pytest.mark.parametrize("file", SOURCES)
@@ -64,12 +82,18 @@ def test_bounds__as_in_the_contract__equal(file):
 
 
 def test_bounds__of_the_parameters__none_forgotten():
-    source = constants("contracts/lib/parameters.vy")
-    assert {name for name in source if name.startswith(("MIN_", "MAX_"))} == set(SOURCES["contracts/lib/parameters.vy"])
+    for file in ("contracts/lib/parameters.vy", "contracts/oracle/limits.vy", "contracts/oracle/FeeSplitter.vy"):
+        bounds = {name for name in constants(file) if name.startswith(("MIN_", "MAX_"))}
+        assert bounds == set(SOURCES[file]) - {"HOUR"}
 
 
 @pytest.mark.parametrize(
-    ("model", "interface"), [(config.Parameters, "IFloePool"), (config.Registry, "IValidatorRegistry")]
+    ("model", "interface"),
+    [
+        (config.Parameters, "IFloePool"),
+        (config.Registry, "IValidatorRegistry"),
+        (config.Limits, "IReportOracle"),
+    ],
 )
 def test_parameters__order__that_of_the_struct(model, interface):
     text = (ROOT / f"interfaces/{interface}.vyi").read_text(encoding="utf-8")
@@ -101,6 +125,66 @@ def test_registry__edges_of_the_parameter_file__those_of_the_contract(protocol, 
     beyond = config.Registry.model_construct(**{**local()["registry"], name: value + (1 if edge else -1)})
     with reverts("parameter: out of bounds"):
         registry.set_parameters(beyond.as_tuple(), sender=protocol.admin)
+
+
+LIMITS = ("frame_epochs", "max_age", "resolve_time", "loss_bps", "window_bps", "window", "alarm_bps")
+
+
+def deploy_oracle(protocol: Protocol, content: dict[str, Any]) -> Any:
+    """Deploy an oracle with what a parameter file says."""
+    parsed = config.parse(content)
+    oracle, clock = parsed.oracle.resolved(DEPLOYER), parsed.beacon.clock()
+    arguments = (oracle.members, oracle.quorum, clock, oracle.limits.as_tuple())
+    return protocol.evm.deploy("ReportOracle", protocol.pool, protocol.admin, SOMEBODY, *arguments)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("edge", [0, 1])
+def test_oracle__edges_of_the_parameter_file__those_of_the_contract(protocol, name, edge):
+    value = EDGES[f"oracle__limits__{name}"][edge]
+    content = local(**{**APART, f"oracle__limits__{name}": value})
+    oracle = deploy_oracle(protocol, content)
+    assert tuple(oracle.parameters()) == config.parse(content).oracle.limits.as_tuple()
+    beyond = {**content["oracle"]["limits"], name: value + (1 if edge else -1)}
+    with reverts("parameter: out of bounds"):
+        oracle.set_parameters(tuple(beyond.values()), sender=protocol.admin)
+
+
+def test_oracle__committee_of_the_parameter_file__that_of_the_contract(protocol):
+    oracle = deploy_oracle(protocol, local(oracle__members=[SOMEBODY, "deployer", *OTHERS], oracle__quorum=3))
+    assert oracle.members() == [SOMEBODY.lower(), DEPLOYER, *(one.lower() for one in OTHERS)]
+    assert oracle.quorum() == 3
+    for members, quorum in ([SOMEBODY, DEPLOYER], 1), ([SOMEBODY], 2), ([], 0):
+        with reverts("committee: no majority"):
+            oracle.set_committee(members, quorum, sender=protocol.admin)
+        with pytest.raises(ConfigError, match=r"quorum must be more than half|at least 1"):
+            config.parse(local(oracle__members=members, oracle__quorum=quorum))
+    with reverts("committee: wrong members"):
+        oracle.set_committee([SOMEBODY, SOMEBODY], 2, sender=protocol.admin)
+    with pytest.raises(ConfigError, match=r"oracle: a member is named twice"):
+        config.parse(local(oracle__members=[SOMEBODY, SOMEBODY.lower()], oracle__quorum=2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"oracle__limits__max_age": 86_401}, "oracle.limits: max_age and resolve_time together must not exceed two"),
+        ({"oracle__limits__loss_bps": 301}, "oracle.limits: loss_bps must not exceed window_bps"),
+        ({"oracle__limits__frame_epochs": 6_301}, "a frame must not be longer than seven days"),
+        ({"beacon__seconds_per_slot": 3_601}, "max_age must be at least 3 epochs, 86424 seconds"),
+        ({"parameters__stale_after": 172_895}, "a frame, max_age and resolve_time together, 172896 seconds: an oracle"),
+    ],
+)
+def test_parse__oracle_limits_that_do_not_fit_together__named(changes, problem):
+    with pytest.raises(ConfigError) as caught:
+        config.parse(local(**changes))
+    assert str(caught.value).startswith("config: ")
+    assert problem in str(caught.value)
+
+
+def test_parse__oracle_limits_that_just_fit_together__accepted():
+    for changes in ({"beacon__seconds_per_slot": 3_600}, {"parameters__stale_after": 172_896}):
+        config.parse(local(**changes))
 
 
 @pytest.mark.parametrize("network", ["mainnet", "hoodi", "local"])
@@ -140,14 +224,16 @@ def test_load__every_committed_file__good_once_roles_are_named(network):
     content["roles"] = {
         name: [SOMEBODY] if isinstance(value, list) else SOMEBODY for name, value in local()["roles"].items()
     }
+    content["oracle"] |= {"members": [SOMEBODY, *OTHERS], "quorum": 2}
+    content["fees"]["treasury"] = SOMEBODY
     assert config.parse(content).chain_id == {"local": 31337, "hoodi": 560048, "mainnet": 1}[network]
 
 
 def test_load__mainnet_as_committed__asks_for_every_role():
     with pytest.raises(ConfigError) as caught:
         config.load("mainnet")
-    for role in ("oracle", "council", "fee_recipient", "proposers"):
-        assert f"config/mainnet.yaml: roles.{role}:" in str(caught.value)
+    for name in ("oracle.members", "oracle.quorum", "fees.treasury", "roles.council", "roles.proposers"):
+        assert f"config/mainnet.yaml: {name}:" in str(caught.value)
 
 
 def test_load__fork__takes_the_file_of_what_it_forks():
@@ -179,21 +265,39 @@ EDGES = {
     "parameters__instant_fee_max": (1_000, config.MAX_INSTANT_FEE),
     "parameters__period": (config.MIN_PERIOD, config.MAX_PERIOD),
     "parameters__stale_after": (config.MIN_STALE_AFTER, config.MAX_STALE_AFTER),
+    "oracle__limits__frame_epochs": (1, 6_300),
+    "oracle__limits__max_age": (config.HOUR, config.MAX_DELAY - config.HOUR),
+    "oracle__limits__resolve_time": (config.HOUR, config.MAX_DELAY - config.HOUR),
+    "oracle__limits__loss_bps": (config.MIN_LOSS_BPS, config.MAX_LOSS_BPS),
+    "oracle__limits__window_bps": (config.MIN_LOSS_BPS, config.MAX_WINDOW_BPS),
+    "oracle__limits__window": (config.MIN_WINDOW, config.MAX_WINDOW),
+    "oracle__limits__alarm_bps": (config.MIN_ALARM_BPS, config.MAX_ALARM_BPS),
+    "fees__treasury_bps": (0, config.MAX_TREASURY_BPS),
+    "fees__cover_bps": (0, config.MAX_COVER_BPS),
     "registry__slashing_bps": (1, config.BPS),
     "registry__promise": (config.MIN_PROMISE, config.MAX_PROMISE),
     "beacon__genesis_time": (1, 2**64 - 1),
-    "beacon__seconds_per_slot": (1, 2**64 - 1),
+    "beacon__seconds_per_slot": (1, 150),
 }
+
+APART = {
+    "oracle__limits__max_age": config.HOUR,
+    "oracle__limits__resolve_time": config.HOUR,
+    "oracle__limits__loss_bps": config.MIN_LOSS_BPS,
+    "oracle__limits__window_bps": config.MAX_WINDOW_BPS,
+    "parameters__stale_after": config.MAX_STALE_AFTER,
+}
+"""Values with which no limit is in the way of another one."""
 
 
 @pytest.mark.parametrize("name", EDGES)
 def test_parse__at_the_edges__accepted_and_beyond_refused(name):
     low, high = EDGES[name]
     for good in (low, high):
-        config.parse(local(**{name: good}))
+        config.parse(local(**{**APART, name: good}))
     for bad in (low - 1, high + 1):
         with pytest.raises(ConfigError, match=name.split("__")[-1]):
-            config.parse(local(**{name: bad}))
+            config.parse(local(**{**APART, name: bad}))
 
 
 @pytest.mark.parametrize("bad", [1.5, "1000", True, None])
@@ -214,8 +318,8 @@ def test_parse__no_whole_number__refused(bad):
     ],
 )
 def test_parse__role_that_is_no_account__refused(account, problem):
-    with pytest.raises(ConfigError, match=rf"roles\.oracle: .*{problem}"):
-        config.parse(local(roles__oracle=account))
+    with pytest.raises(ConfigError, match=rf"roles\.council: .*{problem}"):
+        config.parse(local(roles__council=account))
 
 
 @pytest.mark.parametrize(
@@ -255,17 +359,23 @@ def test_parse__unknown_and_missing_names__both_named():
 
 
 def test_parse__deployer_on_mainnet__may_hold_no_role():
-    with pytest.raises(ConfigError, match="on mainnet the deployer may hold no role: oracle, council, keepers"):
+    named = r"oracle\.members, fees\.treasury, roles\.council, roles\.keepers"
+    with pytest.raises(ConfigError, match=f"on mainnet the deployer may hold no role: {named}"):
         config.parse(local(chain_id=1))
 
 
 def test_roles__resolved__words_become_addresses():
-    roles = config.load("local").roles.resolved(DEPLOYER)
-    assert (roles.oracle, roles.proposers, roles.executors) == (DEPLOYER, [DEPLOYER], [config.ZERO_ADDRESS])
+    local = config.load("local")
+    roles = local.roles.resolved(DEPLOYER)
+    assert (roles.council, roles.proposers, roles.executors) == (DEPLOYER, [DEPLOYER], [config.ZERO_ADDRESS])
+    assert local.oracle.resolved(DEPLOYER).members == [DEPLOYER]
+    assert local.oracle.resolved(DEPLOYER).limits == local.oracle.limits
+    assert local.fees.resolved(DEPLOYER).treasury == DEPLOYER
 
 
 def test_digest__any_value_changed__differs():
     base = config.load("local")
     assert base.digest() == config.parse(local()).digest()
-    changed = [config.parse(local(**{name: high - 1})).digest() for name, (_, high) in EDGES.items()]
-    assert len({base.digest(), *changed}) == len(EDGES) + 1
+    apart = config.parse(local(**APART))
+    changed = [config.parse(local(**{**APART, name: high - 1})).digest() for name, (_, high) in EDGES.items()]
+    assert len({base.digest(), apart.digest(), *changed}) == len(EDGES) + 2
