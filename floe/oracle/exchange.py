@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -40,6 +41,8 @@ MOST_BODY = 4_096
 """Bytes of a message; it has about 1,300."""
 MOST_ANSWER = 64 * MOST_BODY
 """Bytes of an answer: a message for each of 32 members, and as much again."""
+DEEPEST = 8
+"""Levels of JSON; answers have 4."""
 MOST_CONNECTIONS = 32
 """At the same time."""
 CONNECTION_SECONDS = 10.0
@@ -194,7 +197,7 @@ class _Peer:
         except MessageError as error:
             # One of the two is at an earlier frame than the other: that passes.
             self.problem = None if error.status == NOT_OPEN else str(error)
-        except (requests.RequestException, ValueError, RecursionError) as error:
+        except requests.RequestException as error:
             self.problem = type(error).__name__
 
     def _ask(self, method: str, body: Any) -> Any:
@@ -206,7 +209,7 @@ class _Peer:
                 raise MessageError("the answer is too long")
             if answer.status_code != 200:
                 raise MessageError(f"status {answer.status_code}: {_line(content)}", answer.status_code)
-            return json.loads(content)
+            return _parsed(content)
 
 
 class Served:
@@ -286,10 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise MessageError("the header Content-Length is missing", 411)
         if int(length) > MOST_BODY:
             raise MessageError(f"a message has at most {MOST_BODY} bytes", 413)
-        try:
-            return json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError):
-            raise MessageError("the body is not JSON") from None
+        return _parsed(self.rfile.read(int(length)))
 
     def _reply(self, status: int, content: Any) -> None:
         data = json.dumps(content).encode()
@@ -298,6 +298,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _parsed(content: bytes) -> Any:
+    """Read JSON from a stranger. Raises MessageError.
+
+    The parser recurses. A library that others here need allows 100,000 levels, for which no thread has the stack.
+    """
+    depth = 0
+    for bracket in re.finditer(rb"[][{}]", content):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > DEEPEST:
+            raise MessageError("it is nested too deeply")
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise MessageError("it is not JSON") from None
 
 
 def _cut(connection: socket.socket) -> None:
