@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from eth_account import Account
 
 from bench.node import Transaction
-from bench.protocol import DAY, ETHER, GWEI, HOUR, Protocol
+from bench.protocol import DAY, ETHER, GWEI, HOUR, MEMBERS, Protocol
 
 SAMPLES = 32
 
@@ -233,14 +233,32 @@ def redeem(p: Protocol) -> Samples:
 # --- reports ---
 
 
-def report(p: Protocol) -> Samples:
-    """Report rewards of every kind, with principal, gifts and tips to sweep."""
-    return [p.day() for _ in range(SAMPLES)]
+def oracle_cycle(p: Protocol) -> Samples:
+    """Report rewards of every kind with five signatures, principal, gifts and tips to sweep, and pay exits."""
+    gas = []
+    for _ in range(SAMPLES):
+        p.gas([request(p, p.some(1)[0])])
+        points = p.read(p.queue, "points()")
+        gas.append(p.day())
+        assert p.read(p.queue, "points()")[0] == points[0] + 1
+    return gas
 
 
 def report_loss(p: Protocol) -> Samples:
-    """Report that validators lost ETH, and that more is pending."""
+    """Report that validators lost ETH, and that more is pending; nobody wants to leave."""
+    p.day()
     return [p.day(gain=-p.amount(1, 2), pending_loss=p.amount(1, 2)) for _ in range(SAMPLES)]
+
+
+def vote(p: Protocol) -> Samples:
+    """Vote for a report on chain, as members do who voted for another one before."""
+    places = [*range(MEMBERS)] * (SAMPLES // MEMBERS + 2)
+    p.node.endow([member.address for member in p.members], ETHER)
+    sent = [
+        p.oracle.transaction(p.members[place].address, "vote(uint256,bytes32)", place, p.random.randbytes(32))
+        for place in places
+    ]
+    return p.gas(sent)[MEMBERS:]
 
 
 def send_to_validators(p: Protocol) -> Samples:
@@ -274,6 +292,8 @@ OPERATIONS: dict[str, Operation] = {
         request_first,
         request_ten_each,
         fulfil,
+        oracle_cycle,
+        vote,
         instant_exit,
     )
 }
@@ -292,7 +312,6 @@ OTHERS: dict[str, Operation] = {
     "ticket: safeTransferFrom": safe_transfer_from,
     "fulfil with a deficit": fulfil_in_deficit,
     "fulfil with a pending loss": fulfil_in_loss,
-    "report with rewards": report,
     "report with a loss": report_loss,
     "send to validators": send_to_validators,
     "raise the pending loss": raise_pending_loss,
@@ -333,5 +352,5 @@ def fulfil_a_day(p: Protocol, tickets: int, pending_loss: int = 0) -> int:
     p.gas([p.request(p.some(1)[0], sizes[i : i + BATCH]) for i in range(0, tickets, BATCH)])
     tail = p.tail()
     p.gas([request(p, p.some(1)[0])])
-    p.day(tail, gain=0, pending_loss=pending_loss)
+    p.day(tail, gain=0, pending_loss=pending_loss, pays=False)
     return p.gas([p.fulfil()], HOUR)[0]

@@ -14,22 +14,28 @@ from random import Random
 from typing import Any
 
 from eth_abi import encode
-from eth_abi.grammar import parse
+from eth_abi.grammar import parse as parse_type
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
 from bench.node import Node, NodeError, Transaction
 from floe import build
 from floe.build import Artifact
-from floe.deploy.config import load
+from floe.deploy.config import load, parse
 from floe.deploy.plan import plan
+from floe.oracle.report import Oracle, Report, signable
 
 ETHER = 10**18
 GWEI = 10**9
 HOUR = 3_600
 DAY = 24 * HOUR
 UNLIMITED = 2**256 - 1
+SUBMIT = f"submit(({'uint256,' * 8}bytes32,bytes32),uint256,bytes)"
 
 HOLDERS = 64
+MEMBERS, QUORUM = 9, 5
+"""Of the oracle's committee."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Contract:
         selector = bytes.fromhex(self.artifact.method_ids[signature].removeprefix("0x").zfill(8))
         if signature.endswith("()"):
             return selector
-        types = [part.to_type_str() for part in parse(signature[signature.index("(") :]).components]
+        types = [part.to_type_str() for part in parse_type(signature[signature.index("(") :]).components]
         return selector + bytes(encode(types, arguments))
 
     def transaction(self, sender: str, signature: str, *arguments: Any, value: int = 0) -> Transaction:
@@ -63,6 +69,7 @@ class Protocol:
         """Holds every role but the registry's."""
         self.outsider = self.account()
         self.holders = [self.account() for _ in range(HOLDERS)]
+        self.members: list[LocalAccount] = [Account.from_key(self.random.randbytes(32)) for _ in range(MEMBERS)]
         self._deploy()
         self._warm_up(days)
 
@@ -119,30 +126,52 @@ class Protocol:
         """Send plain ETH from outside the protocol."""
         return Transaction(self.outsider, to, value=wei)
 
-    def report(self, gain: int = 0, tail: int | None = None, withdrawn: int = 0, pending_loss: int = 0) -> Transaction:
-        """Report that validators earned `gain` wei (lost, if negative) since the last report.
+    def report(
+        self, gain: int = 0, tail: int | None = None, withdrawn: int = 0, pending_loss: int = 0, seconds: int = DAY
+    ) -> Report:
+        """Build the report of the frame that is the newest in `seconds`.
 
-        `withdrawn` wei of them and all gifts must lie in the withdrawal vault. Exits up to the position `tail` become
-        eligible, by default all.
+        Validators earned `gain` wei (lost, if negative) since the last report. `withdrawn` wei of them and all gifts
+        must lie in the withdrawal vault. Exits up to the position `tail` become eligible, by default all.
         """
         _, _, away, _, _, flows, _, donated = self.read(self.pool, "state()")
         low = 2**96 - 1
         deposited, swept = flows & low, flows >> 96 & low
         gifts = self.node.balance(self.withdrawal_vault.address) - withdrawn
-        report = (
-            (away & low) + gain - withdrawn,
-            deposited,
-            swept + withdrawn,
-            donated + gifts,
-            self.tail() if tail is None else tail,
-            pending_loss,
-            flows >> 192,
+        genesis, seconds_per_slot, slots_per_epoch = self.config.beacon.clock()
+        frame = self.config.oracle.limits.frame_epochs * slots_per_epoch
+        return Report(
+            ref_slot=(self.node.time + seconds - genesis) // seconds_per_slot // frame * frame,
+            cl=(away & low) + gain - withdrawn,
+            deposited_at_ref=deposited,
+            withdrawn_at_ref=swept + withdrawn,
+            donated_at_ref=donated + gifts,
+            queue_tail_at_ref=self.tail() if tail is None else tail,
+            pending_loss=pending_loss,
+            raised_at_ref=flows >> 192,
+            balances_root=self.random.randbytes(32),
+            balances_hash=self.random.randbytes(32),
         )
-        signature = "report((uint256,uint256,uint256,uint256,uint256,uint256,uint256))"
-        return self.pool.transaction(self.deployer, signature, report)
 
-    def day(self, tail: int | None = None, gain: int | None = None, pending_loss: int = 0) -> int:
-        """Let a day pass that ends in a report, by default with rewards of every kind. Returns the report's gas."""
+    def submit(self, report: Report) -> Transaction:
+        """Let a quorum of members, by chance, sign a report, and somebody bring it. What can be paid is paid."""
+        places = sorted(self.random.sample(range(MEMBERS), QUORUM))
+        message = signable(report, Oracle(self.config.chain_id, self.oracle.address))
+        signatures = b"".join(self.members[place].sign_message(message).signature for place in places)
+        bitmap = sum(1 << place for place in places)
+        return self.oracle.transaction(self.outsider, SUBMIT, tuple(report), bitmap, signatures)
+
+    def book(self, report: Report) -> Transaction:
+        """Book a report in the name of the oracle contract: nothing is paid, so that this can be measured alone."""
+        fields = tuple(report)[1:8]
+        signature = "report((uint256,uint256,uint256,uint256,uint256,uint256,uint256))"
+        return self.pool.transaction(self.oracle.address, signature, fields)
+
+    def day(self, tail: int | None = None, gain: int | None = None, pending_loss: int = 0, *, pays: bool = True) -> int:
+        """Let a day pass that ends in a report, by default with rewards of every kind. Returns the report's gas.
+
+        With `pays`, what has become eligible is paid in the same transaction.
+        """
         if gain is None:
             gain = self.amount(2, 3)
             withdrawn = self.amount(1, 2)
@@ -154,7 +183,8 @@ class Protocol:
             )
         else:
             withdrawn = 0
-        return self.gas([self.report(gain, tail, withdrawn, pending_loss)], DAY)[0]
+        report = self.report(gain, tail, withdrawn, pending_loss)
+        return self.gas([self.submit(report) if pays else self.book(report)], DAY)[0]
 
     def fulfil(self) -> Transaction:
         """Pay eligible exits."""
@@ -163,7 +193,9 @@ class Protocol:
     # --- set-up ---
 
     def _deploy(self) -> None:
-        self.config = load("local")
+        local = load("local").model_dump()
+        committee = {"members": [member.address for member in self.members], "quorum": QUORUM}
+        self.config = parse({**local, "oracle": local["oracle"] | committee})
         steps = plan(self.config, self.deployer, first_nonce=0)
         artifacts = build.load_many(step.contract for step in steps)
         creations = [
@@ -179,7 +211,7 @@ class Protocol:
             found[name] for name in ("FloePool", "WithdrawalQueue", "RebasingToken")
         )
         self.withdrawal_vault, self.execution_vault = found["WithdrawalVault"], found["ExecutionVault"]
-        self.registry = found["ValidatorRegistry"]
+        self.registry, self.oracle = found["ValidatorRegistry"], found["ReportOracle"]
 
     def _warm_up(self, days: int) -> None:
         node, pool, rebasing = self.node, self.pool, self.rebasing
@@ -202,7 +234,6 @@ class Protocol:
                 self.day(tail, gain=-self.amount(1, 2), pending_loss=self.amount(1, 2))
             else:
                 self.day(tail)
-            node.send([self.fulfil()], HOUR)
             first = 3 * HOLDERS * day + 1
             paid = range(first, first + HOLDERS, 2)
             node.send([self.queue.transaction(self.outsider, "claim(uint256)", ticket) for ticket in paid])

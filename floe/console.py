@@ -1,6 +1,6 @@
 """Names and helpers for `ape console --network ...`: they work on what `deployments/<network>.json` says is there.
 
-pool, queue, token, lens, registry, pauser, timelock, withdrawal_vault, execution_vault
+pool, queue, token, lens, registry, oracle, splitter, pauser, timelock, withdrawal_vault, execution_vault
 me                    the account that helpers send from and that pays: `me = accounts.load("...")` changes it
                       for all that follows; on a development chain it is the first test account to begin with
 beacon                the Beacon API that helpers ask: `beacon = "http://127.0.0.1:5052"`
@@ -14,6 +14,8 @@ predeposit(file, operator)      check a deposit_data-*.json and send its deposit
 prove(...)            bring validators up to date, all of them unless some are named by index or key
 top_up("31 ether", ...)         stake as much with each of these validators, by default with all that are proven
 close(validator)      show that nothing is left of a validator
+report()              as members of the oracle's committee, sign what both chains say and bring it; without a beacon
+                      node, that nothing has changed
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import ape
+import numpy as np
 from IPython.core.getipython import get_ipython
 from rich.console import Console
 from web3 import Web3
@@ -36,6 +39,9 @@ from floe.beacon.ssz import hash_pairs
 from floe.deploy import record as records
 from floe.deploy.execute import is_development
 from floe.deploy.find import contracts, find
+from floe.oracle import balances
+from floe.oracle.observer import Observer
+from floe.oracle.report import Oracle, Report, report_of, signable
 from floe.report import events, tables
 
 NAMES = {
@@ -44,6 +50,8 @@ NAMES = {
     "RebasingToken": "token",
     "Lens": "lens",
     "ValidatorRegistry": "registry",
+    "ReportOracle": "oracle",
+    "FeeSplitter": "splitter",
     "Pauser": "pauser",
     "Timelock": "timelock",
     "WithdrawalVault": "withdrawal_vault",
@@ -64,6 +72,7 @@ HELPERS = (
     "prove",
     "top_up",
     "close",
+    "report",
 )
 """Methods of `Helpers` that are names in the console."""
 
@@ -91,6 +100,49 @@ def names() -> dict[str, Any]:
             "fmt": Helpers.fmt,
         }
     return {**helpers.contracts, "me": me, "beacon": None, **{name: getattr(helpers, name) for name in HELPERS}}
+
+
+def newest_frame(oracle: Any, slot: int) -> int:
+    """Return the reference slot of the newest frame that has begun at `slot`."""
+    length = oracle.parameters().frame_epochs * oracle.chain_constants().slots_per_epoch
+    return int(slot // length * length)
+
+
+def unchanged(pool: Any, queue: Any, oracle: Any, now: int) -> Report:
+    """Return the report of the newest frame, at the time `now`, that says what the books say already.
+
+    All exits become eligible. Of single validators it knows nothing, as on a chain without any.
+    """
+    chain, state = oracle.chain_constants(), pool.state()
+    flows, low, nobody = state[5], 2**96 - 1, np.empty(0, dtype=np.uint64)
+    return Report(
+        ref_slot=newest_frame(oracle, (now - chain.genesis_time) // chain.seconds_per_slot),
+        cl=pool.outside(),
+        deposited_at_ref=flows & low,
+        withdrawn_at_ref=flows >> 96 & low,
+        donated_at_ref=state[7],
+        queue_tail_at_ref=queue.tail(),
+        pending_loss=pool.pending_loss(),
+        raised_at_ref=flows >> 192,
+        balances_root=balances.root(nobody, nobody),
+        balances_hash=balances.file_hash(nobody, nobody),
+    )
+
+
+def submit(oracle: Any, report: Report, members: Sequence[Any], sender: Any) -> Any:
+    """Let accounts sign a report and `sender` bring it; return the receipt. Raises ValueError for one who may not."""
+    places = {member: place for place, member in enumerate(oracle.members())}
+    if strangers := [str(one.address) for one in members if one.address not in places]:
+        raise ValueError(f"not in the oracle's committee: {', '.join(strangers)}")
+    message = signable(report, Oracle(oracle.provider.chain_id, oracle.address))
+    signers, signatures = 0, b""
+    for member in sorted(members, key=lambda one: places[one.address]):
+        signed = member.sign_message(message)
+        if signed is None:
+            raise ValueError(f"{member.address} did not sign")
+        signers |= 1 << places[member.address]
+        signatures += signed.encode_rsv()
+    return oracle.submit(tuple(report), signers, signatures, sender=sender)
 
 
 class Absent:
@@ -124,6 +176,7 @@ class Helpers:
         self.contracts = {NAMES[name]: contract for name, contract in contracts(record, NAMES).items()}
         self.pool, self.queue, self.lens = (self.contracts[name] for name in ("pool", "queue", "lens"))
         self.registry, self.vault = self.contracts["registry"], self.contracts["withdrawal_vault"]
+        self.oracle = self.contracts["oracle"]
         self.account, self.beacon = account, beacon
 
     @staticmethod
@@ -284,6 +337,31 @@ class Helpers:
         account, snapshot = self._sender(sender), self._snapshot()
         self.registry.prove_withdrawn(*snapshot.prove_withdrawn(*_named([validator])), sender=account)
 
+    # --- reports ---
+
+    def report(self, *members: Any, sender: Any = None, **fields: Any) -> str:
+        """Report the newest frame, signed by members (by default the sender), and say what became of it.
+
+        Read is what both chains say at its reference slot, once that is final; without a beacon node the report says
+        that nothing has changed. `fields` of the report that are named here are taken instead.
+        """
+        account = self._sender(sender)
+        if self._beacon_url() is None:
+            now = ape.networks.active_provider.get_block("latest").timestamp
+            made = unchanged(self.pool, self.queue, self.oracle, now)
+        else:
+            with self._beacon() as client:
+                final = client.finality_checkpoints("head").finalized.epoch * client.preset.slots_per_epoch
+                web3 = ape.networks.active_provider.web3
+                observer = Observer(
+                    client, web3, self.pool.address, self.registry.address, self.oracle.address, self.first_block
+                )
+                made = report_of(observer.observe(newest_frame(self.oracle, final)))
+        receipt = submit(self.oracle, made._replace(**fields), members or [account], account)
+        if receipt.events.filter(self.oracle.Held):
+            return "held: it is outside the limits, and the council decides"
+        return "booked, and exits were paid" if receipt.events.filter(self.pool.Fulfilled) else "booked"
+
     def _validators(self) -> dict[bytes, Any]:
         """Return the registry's records by its keys, in the order of their predeposits."""
         log = events.read({"registry": self.registry}, self.first_block)
@@ -298,10 +376,14 @@ class Helpers:
         found = {pubkey: self.registry.validator(hash_pairs(pubkey + bytes(16))) for pubkey in pubkeys}
         return {pubkey: f"{_state(one).lower()}, operator {one.operator}" for pubkey, one in found.items() if one.state}
 
+    def _beacon_url(self) -> str | None:
+        console = get_ipython()  # type: ignore[no-untyped-call]
+        url: str | None = self.beacon if console is None else console.user_ns.get("beacon")
+        return url
+
     @contextmanager
     def _beacon(self) -> Iterator[BeaconClient]:
-        console = get_ipython()  # type: ignore[no-untyped-call]
-        url = self.beacon if console is None else console.user_ns.get("beacon")
+        url = self._beacon_url()
         if url is None:
             raise ValueError('no beacon node to ask: beacon = "http://127.0.0.1:5052"')
         client = BeaconClient(url)

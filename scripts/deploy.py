@@ -91,7 +91,7 @@ def _with_beacon(config: Config, network: str, url: str) -> Config:
     client = BeaconClient(url)
     try:
         if network == "local":
-            config = config.model_copy(update={"beacon": beacon.read(client)})
+            config = configs.parse({**config.model_dump(), "beacon": beacon.read(client).model_dump()}, "with --beacon")
         if found := beacon.problems(config, client):
             raise click.ClickException("\n".join(found))
         for line in beacon.unknown_forks(client):

@@ -14,10 +14,10 @@ from typing import Any
 from ape.exceptions import ContractLogicError
 
 from floe.beacon.client import BeaconClient
-from floe.demo.staking import DAY, ETHER, GWEI, STATES, Staking
+from floe.demo.staking import ETHER, GWEI, STATES, Staking
 from floe.devnet import Devnet
-from floe.model import Report
 from floe.oracle.observer import Observer
+from floe.oracle.report import Oracle, Report, report_of, signable
 from floe.report.pictures import Sample
 from floe.report.tables import eth
 
@@ -50,10 +50,13 @@ class Stage(Staking):
         self.queue, self.token = contracts["WithdrawalQueue"], contracts["RebasingToken"]
         self.stakers, self.helpers = stakers, helpers
         self.oracle = helpers["oracle"]
-        self.observer = Observer(client, self.chain.web3, self.pool.address, self.registry.address)
-        self.reported = Report(0, 0, 0, 0, 0, 0, 0)
+        self.committee = contracts["ReportOracle"]
+        self.observer = Observer(
+            client, self.chain.web3, self.pool.address, self.registry.address, self.committee.address
+        )
+        self.reported = Report(0, 0, 0, 0, 0, 0, 0, 0, b"", b"")
         """The last report."""
-        self.midnight = self.chain.get_block("latest").timestamp // DAY * DAY + DAY
+        self.midnight = self.chain.get_block("latest").timestamp
         """When day 1 begins."""
         self.tickets: dict[str, list[int]] = defaultdict(list)
         """Tickets by a name that the story gives them."""
@@ -247,15 +250,17 @@ class Stage(Staking):
         return lines
 
     def evening(self) -> list[str]:
-        """End a day: the oracle reports the last slot, exits are paid, the keeper pulls back what they will need."""
+        """End a day: the oracle reports midnight's slot, exits are paid, the keeper pulls back what they will need."""
         self.devnet.advance(1)
-        lines = [*self._report(), *self._fulfil(), *self.pull_back()]
+        lines = [*self._report(), *self.pull_back()]
         self.sample()
         return lines
 
     def _report(self) -> list[str]:
-        before, self.reported = self.reported, self.observer.report(int(self.client.header("head").message.slot))
-        receipt = self.send(self.oracle, self.pool.report, tuple(self.reported))
+        before, self.reported = self.reported, report_of(self.observer.observe(self.devnet.slot))
+        message = signable(self.reported, Oracle(self.chain.chain_id, self.committee.address))
+        signature = self.oracle.sign_message(message).encode_rsv()
+        receipt = self.send(self.oracle, self.committee.submit, tuple(self.reported), 1, signature)
         log = receipt.events.filter(self.pool.Reported)[0]
         lines = []
         if log.swept >= ETHER:
@@ -265,16 +270,11 @@ class Stage(Staking):
             entry, leaving = self.pool.entry_rate(), self.pool.exit_rate()
             what = f"penalties of {eth(penalties)} ETH to come" if penalties else "that the penalties are paid"
             lines.append(f"the oracle reports {what}: exit rate {eth(leaving, 6)}, entry rate {eth(entry, 6)}")
+        for paid in receipt.events.filter(self.pool.Fulfilled):
+            left = self.lens.protocol().waiting
+            rest = f"; {eth(left)} shares still wait" if left else ""
+            lines.append(f"exits are paid: {eth(paid.assets)} ETH for {eth(paid.shares)} shares{rest}")
         return lines
-
-    def _fulfil(self) -> list[str]:
-        if self._refusal(self.pool.fulfil, sender=self.stranger) in ("fulfil: nothing to pay", "fulfil: too little"):
-            return []
-        receipt = self.send(self.stranger, self.pool.fulfil)
-        log = receipt.events.filter(self.pool.Fulfilled)[0]
-        left = self.lens.protocol().waiting
-        rest = f"; {eth(left)} shares still wait" if left else ""
-        return [f"exits are paid: {eth(log.assets)} ETH for {eth(log.shares)} shares{rest}"]
 
     # --- inside ---
 

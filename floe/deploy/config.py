@@ -47,6 +47,25 @@ MIN_PROMISE = 86_400
 MAX_PROMISE = 30 * 86_400
 # contracts/validators/beacon_chain.vy
 MAX_FORKS = 16
+# contracts/oracle/committee.vy
+MAX_MEMBERS = 32
+# contracts/oracle/limits.vy
+HOUR = 3_600
+MAX_FRAME = 7 * 86_400
+MAX_DELAY = 2 * 86_400
+MIN_LOSS_BPS = 10
+MAX_LOSS_BPS = 1_000
+MAX_WINDOW_BPS = 3_000
+MIN_WINDOW = 7 * 86_400
+MAX_WINDOW = 90 * 86_400
+MIN_ALARM_BPS = 10
+MAX_ALARM_BPS = 1_000
+# contracts/oracle/FeeSplitter.vy
+MAX_TREASURY_BPS = 5_000
+MAX_COVER_BPS = 3_000
+
+FINALITY = 3
+"""Epochs that a report must have at least: its reference slot is final after two, and then members need time."""
 
 DEPLOYER = "deployer"
 """In a parameter file: the account that deploys."""
@@ -161,6 +180,10 @@ class Beacon(_Strict):
             sizes.epochs_per_slashings_vector,
         )
 
+    def clock(self) -> tuple[int, int, int]:
+        """Return the `Chain` of the oracle's constructor."""
+        return self.genesis_time, self.seconds_per_slot, self.sizes.slots_per_epoch
+
     def fork_rows(self) -> list[tuple[int, int, int]]:
         """Return the registry's table: first slot, gindex of validators[0], gindex of the chunk of balances[0]."""
         sizes = self.sizes
@@ -168,28 +191,87 @@ class Beacon(_Strict):
         return [(epoch * sizes.slots_per_epoch, *gindices(name, sizes)) for name, epoch in named]
 
 
-class Roles(_Strict):
-    """Who may do what. Until its contract exists, an account holds the role of the oracle."""
+class Limits(_Strict):
+    """The oracle's live limits: as in `IReportOracle.Parameters`, in the same order."""
 
-    oracle: Account
+    frame_epochs: Annotated[int, Field(ge=1)]
+    max_age: Annotated[int, Field(ge=HOUR, le=MAX_DELAY - HOUR)]
+    """Seconds."""
+    resolve_time: Annotated[int, Field(ge=HOUR, le=MAX_DELAY - HOUR)]
+    """Seconds."""
+    loss_bps: Annotated[int, Field(ge=MIN_LOSS_BPS, le=MAX_LOSS_BPS)]
+    window_bps: Annotated[int, Field(ge=MIN_LOSS_BPS, le=MAX_WINDOW_BPS)]
+    window: Annotated[int, Field(ge=MIN_WINDOW, le=MAX_WINDOW)]
+    """Seconds."""
+    alarm_bps: Annotated[int, Field(ge=MIN_ALARM_BPS, le=MAX_ALARM_BPS)]
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.max_age + self.resolve_time > MAX_DELAY:
+            raise PydanticCustomError("delay", "max_age and resolve_time together must not exceed two days")
+        if self.window_bps < self.loss_bps:
+            raise PydanticCustomError("order", "loss_bps must not exceed window_bps")
+        return self
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """Return the values in the order of the struct."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+
+class _Naming(_Strict):
+    """A section that names accounts."""
+
+    def resolved(self, deployer: str) -> Self:
+        """Put addresses in the place of the words "deployer" and "anyone"."""
+        address: dict[Any, str] = {DEPLOYER: deployer, ANYONE: ZERO_ADDRESS}
+        values: dict[str, Any] = {
+            name: [address.get(one, one) for one in value] if isinstance(value, list) else address.get(value, value)
+            for name, value in self
+        }
+        return self.model_construct(None, **values)
+
+
+class Oracle(_Naming):
+    """The committee whose reports are booked, and the limits within which it is believed."""
+
+    members: Annotated[list[Account], Field(min_length=1, max_length=MAX_MEMBERS)]
+    quorum: Annotated[int, Field(ge=1)]
+    limits: Limits
+
+    @model_validator(mode="after")
+    def _majority(self) -> Self:
+        if len(set(self.members)) < len(self.members):
+            raise PydanticCustomError("members", "a member is named twice")
+        if not len(self.members) < 2 * self.quorum <= 2 * len(self.members):
+            raise PydanticCustomError(
+                "quorum", "the quorum must be more than half of the members, and not more than all"
+            )
+        return self
+
+
+class Fees(_Naming):
+    """How fees are split; what is neither the treasury's nor kept to cover losses is the operators'."""
+
+    treasury: Account
+    treasury_bps: Annotated[int, Field(ge=0, le=MAX_TREASURY_BPS)]
+    cover_bps: Annotated[int, Field(ge=0, le=MAX_COVER_BPS)]
+
+    def parts(self) -> tuple[int, int]:
+        """Return the splitter's `Parts`."""
+        return self.treasury_bps, self.cover_bps
+
+
+class Roles(_Naming):
+    """Who else may do what."""
+
     council: Account
-    """Adds operators and sets their weights."""
+    """Adds operators and sets their weights; decides on reports outside the limits; covers losses out of fees."""
     keepers: Annotated[list[Account], Field(max_length=16)]
     """May ask for withdrawals at any time, and for consolidations."""
-    fee_recipient: Account
     proposers: Annotated[list[Account], Field(min_length=1, max_length=255)]
     executors: Annotated[list[Account], Field(min_length=1, max_length=255)]
     pause_keys: Annotated[list[Account], Field(max_length=16)]
     resumers: Annotated[list[Account], Field(max_length=16)]
-
-    def resolved(self, deployer: str) -> Roles:
-        """Put addresses in the place of the words "deployer" and "anyone"."""
-        address = {DEPLOYER: deployer, ANYONE: ZERO_ADDRESS}
-        values: dict[str, Any] = {
-            name: [address.get(one, one) for one in value] if isinstance(value, list) else address.get(value, value)
-            for name, value in self.model_dump().items()
-        }
-        return Roles.model_construct(None, **values)
 
 
 class Config(_Strict):
@@ -206,11 +288,40 @@ class Config(_Strict):
     parameters: Parameters
     registry: Registry
     beacon: Beacon
+    oracle: Oracle
+    fees: Fees
     roles: Roles
 
     @model_validator(mode="after")
+    def _punctual(self) -> Self:
+        """Check what is counted in epochs against what is counted in seconds."""
+        limits, epoch = self.oracle.limits, self.beacon.sizes.slots_per_epoch * self.beacon.seconds_per_slot
+        frame = limits.frame_epochs * epoch
+        if frame > MAX_FRAME:
+            raise PydanticCustomError("frame", "oracle.limits.frame_epochs: a frame must not be longer than seven days")
+        if limits.max_age < FINALITY * epoch:
+            raise PydanticCustomError(
+                "age",
+                f"oracle.limits.max_age must be at least {FINALITY} epochs, {FINALITY * epoch} seconds by "
+                "beacon.seconds_per_slot",
+            )
+        if self.parameters.stale_after < (least := frame + limits.max_age + limits.resolve_time):
+            raise PydanticCustomError(
+                "stale",
+                f"parameters.stale_after must be at least a frame, max_age and resolve_time together, {least} seconds: "
+                "an oracle whose report came late, and was held, is not stale",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_hot_key(self) -> Self:
-        named = [name for name, value in self.roles.model_dump().items() if DEPLOYER in (value, *value)]
+        sections = {"oracle": self.oracle, "fees": self.fees, "roles": self.roles}
+        named = [
+            f"{section}.{name}"
+            for section, content in sections.items()
+            for name, value in content
+            if DEPLOYER in (value if isinstance(value, list) else [value])
+        ]
         if self.chain_id == 1 and named:
             raise PydanticCustomError("deployer", f"on mainnet the deployer may hold no role: {', '.join(named)}")
         return self

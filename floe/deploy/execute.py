@@ -85,6 +85,24 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
     return record
 
 
+def describe(step: Step, transaction: str, block: int, web3: Any) -> Deployed:
+    """Check what is on chain, and describe it as records do. Raises DeployError when it is something else."""
+    code = bytes(web3.eth.get_code(step.address))
+    if not step.code.matches(code):
+        raise DeployError(f"the code at {step.address} is not that of {step.contract}")
+    return Deployed(
+        address=step.address,
+        transaction=transaction,
+        block=block,
+        nonce=step.nonce,
+        value=step.value,
+        arguments=json.loads(json.dumps(step.arguments)),  # lists all the way down, as they will be read
+        source_digest=step.artifact.closure,
+        creation_digest=encode_hex(keccak(step.artifact.deploy_code(*step.arguments))),
+        runtime_digest=encode_hex(keccak(code)),
+    )
+
+
 def _differing(old: Any, new: Any, place: str = "") -> str:
     """Name the first value of two nested dictionaries that differs, and both."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
@@ -156,7 +174,7 @@ def _send(account: Any, step: Step, confirmations: int, provider: Any, file: Pat
     )
     block = int(provider.web3.eth.get_transaction_receipt(contract.txn_hash)["blockNumber"])
     say(f"{step.contract:<18} {contract.address}  block {block}")
-    return _item(step, contract.txn_hash, block, provider)
+    return describe(step, contract.txn_hash, block, provider.web3)
 
 
 def _find(deployer: str, step: Step, next_nonce: int, provider: Any, file: Path) -> Deployed:
@@ -171,26 +189,8 @@ def _find(deployer: str, step: Step, next_nonce: int, provider: Any, file: Path)
     for number in range(eth.block_number, -1, -1):
         for transaction in eth.get_block(number, full_transactions=True)["transactions"]:
             if transaction["from"] == deployer and transaction["nonce"] == step.nonce:
-                return _item(step, encode_hex(transaction["hash"]), number, provider)
+                return describe(step, encode_hex(transaction["hash"]), number, provider.web3)
     raise DeployError(f"no block has the transaction that made {step.contract}")
-
-
-def _item(step: Step, transaction: str, block: int, provider: Any) -> Deployed:
-    """Check what is on chain, and describe it."""
-    code = _code(provider, step.address)
-    if not step.code.matches(code):
-        raise DeployError(f"the code at {step.address} is not that of {step.contract}")
-    return Deployed(
-        address=step.address,
-        transaction=transaction,
-        block=block,
-        nonce=step.nonce,
-        value=step.value,
-        arguments=json.loads(json.dumps(step.arguments)),  # lists all the way down, as they will be read
-        source_digest=step.artifact.closure,
-        creation_digest=encode_hex(keccak(step.artifact.deploy_code(*step.arguments))),
-        runtime_digest=encode_hex(keccak(code)),
-    )
 
 
 def _nonce(provider: Any, address: str, block: str = "latest") -> int:

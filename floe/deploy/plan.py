@@ -2,7 +2,7 @@
 
 The contracts know each other as immutables, so every address has to be known before the first transaction. A
 contract's address follows from its deployer and the deployer's nonce; the order is such that what a constructor calls
-is there already. The pool's constructor asks the vaults, the queue's and the registry's ask the pool.
+is there already. The pool's constructor asks the vaults, those of all that come after it ask the pool.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ ORDER = (
     "FloePool",
     "WithdrawalQueue",
     "ValidatorRegistry",
+    "ReportOracle",
+    "FeeSplitter",
     "RebasingToken",
     "Pauser",
     "Lens",
@@ -79,15 +81,17 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
     """Return the steps in order. Raises floe.build.BuildError when a contract does not compile."""
     at = {name: contract_address(deployer, first_nonce + i) for i, name in enumerate(ORDER)}
     roles = config.roles.resolved(deployer)
+    oracle = config.oracle.resolved(deployer)
+    fees = config.fees.resolved(deployer)
     setup = (
         at["WithdrawalQueue"],
         at["WithdrawalVault"],
         at["ExecutionVault"],
         at["Timelock"],
-        roles.oracle,
+        at["ReportOracle"],
         at["ValidatorRegistry"],
         at["Pauser"],
-        roles.fee_recipient,
+        at["FeeSplitter"],
         config.deposit_ceiling_gwei,
         config.parameters.as_tuple(),
     )
@@ -105,6 +109,23 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
             config.beacon.constants(),
             config.beacon.fork_rows(),
             config.registry.as_tuple(),
+        ),
+        "ReportOracle": (
+            at["FloePool"],
+            at["Timelock"],
+            roles.council,
+            oracle.members,
+            oracle.quorum,
+            config.beacon.clock(),
+            oracle.limits.as_tuple(),
+        ),
+        "FeeSplitter": (
+            at["FloePool"],
+            at["ValidatorRegistry"],
+            at["Timelock"],
+            roles.council,
+            fees.treasury,
+            fees.parts(),
         ),
         "RebasingToken": (at["FloePool"],),
         "Pauser": (at["FloePool"], at["Timelock"], roles.pause_keys, roles.resumers),
@@ -128,6 +149,7 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
 # --- the code on chain ---
 
 TOKEN_NAMES = {"FloePool": "Floe ETH", "RebasingToken": "Floe ETH rebasing"}
+DOMAIN_NAMES = {**TOKEN_NAMES, "ReportOracle": "Floe ReportOracle"}
 """Names of the EIP-712 domains; their version is "1"."""
 
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
@@ -178,13 +200,13 @@ def _value(contract: str, immutable: str, at: dict[str, str], config: Config) ->
         "_CACHED_SELF": lambda _: _word(own),
         "_CACHED_DOMAIN_SEPARATOR": lambda name: domain_separator(name, chain_id, own),
     }
-    if immutable in domain and contract in TOKEN_NAMES:
-        return domain[immutable](TOKEN_NAMES[contract])
+    if immutable in domain and contract in DOMAIN_NAMES:
+        return domain[immutable](DOMAIN_NAMES[contract])
     return None
 
 
 def domain_separator(name: str, chain_id: int, contract: str) -> bytes:
-    """Return the EIP-712 domain separator of a token."""
+    """Return the EIP-712 domain separator of a contract."""
     parts = [
         keccak(text=DOMAIN_TYPE),
         keccak(text=name),

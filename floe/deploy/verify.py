@@ -90,6 +90,10 @@ def _wiring(record: Record) -> list[Check]:
         ("WithdrawalQueue", "pool", queue.pool, "FloePool"),
         ("WithdrawalVault", "pool", at["WithdrawalVault"].pool, "FloePool"),
         ("ExecutionVault", "pool", at["ExecutionVault"].pool, "FloePool"),
+        ("FloePool", "fee recipient", pool.fee_recipient, "FeeSplitter"),
+        ("ReportOracle", "pool", at["ReportOracle"].pool, "FloePool"),
+        ("FeeSplitter", "pool", at["FeeSplitter"].pool, "FloePool"),
+        ("FeeSplitter", "registry", at["FeeSplitter"].registry, "ValidatorRegistry"),
         ("RebasingToken", "pool", at["RebasingToken"].pool, "FloePool"),
         ("Pauser", "pool", at["Pauser"].pool, "FloePool"),
     ]
@@ -103,10 +107,12 @@ def _roles(record: Record, config: Config) -> list[Check]:
     wanted = {
         "FloePool": {
             "DEFAULT_ADMIN_ROLE": [timelock],
-            "ORACLE_ROLE": [roles.oracle],
+            "ORACLE_ROLE": [record.address("ReportOracle")],
             "REGISTRY_ROLE": [record.address("ValidatorRegistry")],
-            "PAUSER_ROLE": [record.address("Pauser")],
+            "PAUSER_ROLE": [record.address("Pauser"), record.address("ReportOracle")],
         },
+        "ReportOracle": {"DEFAULT_ADMIN_ROLE": [timelock], "COUNCIL_ROLE": [roles.council]},
+        "FeeSplitter": {"DEFAULT_ADMIN_ROLE": [timelock], "COUNCIL_ROLE": [roles.council]},
         "ValidatorRegistry": {
             "DEFAULT_ADMIN_ROLE": [timelock],
             "OPERATORS_ROLE": [roles.council],
@@ -150,16 +156,15 @@ def _values(record: Record, config: Config) -> list[Check]:
     at = contracts(record)
     pool = at["FloePool"]
     limits = at["Lens"].protocol().limits
-    roles = config.roles.resolved(record.deployer)
     rows = [
-        ("FloePool", "fee recipient", roles.fee_recipient, pool.fee_recipient()),
         ("FloePool", "seed, nobody's shares", config.seed, pool.balanceOf(pool.address)),
         ("FloePool", "deposit ceiling, Gwei", config.deposit_ceiling_gwei, limits.deposit_ceiling // 10**9),
         ("Timelock", "delay, seconds", config.timelock_delay, at["Timelock"].get_minimum_delay()),
     ]
     for name, value in config.parameters.model_dump().items():
         rows.append(("FloePool", name, value, getattr(limits.parameters, name)))
-    return [Check(*row[:2], *map(str, row[2:])) for row in [*rows, *_registry_values(at, record, config)]]
+    rows += [*_registry_values(at, record, config), *_oracle_values(at, record, config)]
+    return [Check(*row[:2], *map(str, row[2:])) for row in rows]
 
 
 def _registry_values(at: dict[str, Any], record: Record, config: Config) -> list[tuple[str, str, Any, Any]]:
@@ -181,6 +186,24 @@ def _registry_values(at: dict[str, Any], record: Record, config: Config) -> list
     live = registry.parameters()
     for name, value in config.registry.model_dump().items():
         rows.append(("ValidatorRegistry", name, value, getattr(live, name)))
+    return rows
+
+
+def _oracle_values(at: dict[str, Any], record: Record, config: Config) -> list[tuple[str, str, Any, Any]]:
+    oracle, splitter = at["ReportOracle"], at["FeeSplitter"]
+    wanted, fees = config.oracle.resolved(record.deployer), config.fees.resolved(record.deployer)
+    rows: list[tuple[str, str, Any, Any]] = [
+        ("ReportOracle", "members", "\n".join(wanted.members), "\n".join(oracle.members())),
+        ("ReportOracle", "quorum", wanted.quorum, oracle.quorum()),
+    ]
+    clock, live, parts = oracle.chain_constants(), oracle.parameters(), splitter.parts()
+    for name, value in zip(("genesis_time", "seconds_per_slot", "slots_per_epoch"), config.beacon.clock(), strict=True):
+        rows.append(("ReportOracle", name, value, getattr(clock, name)))
+    for name, value in wanted.limits.model_dump().items():
+        rows.append(("ReportOracle", name, value, getattr(live, name)))
+    rows.append(("FeeSplitter", "treasury", fees.treasury, splitter.treasury()))
+    for name, value in zip(("treasury_bps", "cover_bps"), fees.parts(), strict=True):
+        rows.append(("FeeSplitter", name, value, getattr(parts, name)))
     return rows
 
 

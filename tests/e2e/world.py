@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from eth_abi.abi import encode
@@ -12,11 +13,14 @@ from floe.beacon import deposit, keys
 from floe.beacon.client import BeaconClient
 from floe.beacon.proofs import Provable, provable
 from floe.deploy import beacon as beacon_facts
-from floe.deploy.config import load
+from floe.deploy.config import load, parse
+from floe.deploy.execute import describe
 from floe.deploy.plan import plan
+from floe.deploy.record import Record
 from floe.devnet import Devnet
 from floe.model.beacon import key_of
 from floe.oracle.observer import Observer
+from floe.oracle.report import Oracle, report_of, signable
 
 GWEI = 10**9
 ETHER = 10**18
@@ -24,7 +28,7 @@ GAS = 12_000_000
 GENESIS_FORK_VERSION = bytes.fromhex("00000001")
 
 DEPLOYER, STAKER, KEEPER, MANAGER, RIVAL, OUTSIDER = range(6)
-"""Numbers of accounts. The deployer is also the council and the oracle."""
+"""Numbers of accounts. The deployer is also the council, and unless told otherwise the oracle's only member."""
 SEED = b"keys of the validators in these tests"
 PREDEPOSIT = GWEI
 """1 ETH in Gwei."""
@@ -38,36 +42,57 @@ class Validator(NamedTuple):
 
 
 class World:
-    """One devnet with the protocol on it."""
+    """One devnet with the protocol on it, and an oracle of these members, by number, and this quorum."""
 
-    def __init__(self, devnet: Devnet) -> None:
-        self.devnet = devnet
+    def __init__(
+        self, devnet: Devnet, members: Sequence[int] = (DEPLOYER,), quorum: int = 1, frame_epochs: int = 1
+    ) -> None:
+        self.devnet, self.members, self.quorum = devnet, members, quorum
         self.web3: Any = Web3(HTTPProvider(devnet.execution_url, request_kwargs={"timeout": 60}))
         self.client = BeaconClient(devnet.beacon_url)
-        self._deploy()
-        self.observer = Observer(self.client, self.web3, self.pool.address, self.registry.address)
+        self.record = self._deploy(frame_epochs)
+        """As `ape run deploy` would have written it."""
+        self.observer = Observer(self.client, self.web3, self.pool.address, self.registry.address, self.oracle.address)
         self.credentials = deposit.credentials(self.vault.address)
         self._made = 0
 
-    def _deploy(self) -> None:
-        local = load("local")
-        roles = local.roles.model_copy(update={"keepers": [self.address(KEEPER)]})
-        config = local.model_copy(update={"beacon": beacon_facts.read(self.client), "roles": roles})
+    def _deploy(self, frame_epochs: int) -> Record:
+        content = load("local").model_dump()
+        content["beacon"] = beacon_facts.read(self.client).model_dump()
+        content["roles"]["keepers"] = [self.address(KEEPER)]
+        content["oracle"] |= {"members": [self.address(one) for one in self.members], "quorum": self.quorum}
+        content["oracle"]["limits"]["frame_epochs"] = frame_epochs
+        config = parse(content)
         deployer = self.address(DEPLOYER)
-        steps = plan(config, deployer, self.web3.eth.get_transaction_count(deployer))
+        record = Record(
+            network="local",
+            chain_id=config.chain_id,
+            genesis=Web3.to_hex(self.web3.eth.get_block(0)["hash"]),
+            deployer=deployer,
+            first_nonce=self.web3.eth.get_transaction_count(deployer),
+            config_digest=config.digest(),
+            config=config.model_dump(),
+        )
+        steps = plan(config, deployer, record.first_nonce)
         for step in steps:
             inputs: list[Any] = next((e["inputs"] for e in step.artifact.abi if e["type"] == "constructor"), [])
             data = step.artifact.initcode + encode([_type(each) for each in inputs], step.arguments)
             receipt = self.send(DEPLOYER, None, data, step.value)
-            assert receipt["contractAddress"] == step.address
-            assert step.code.matches(bytes(self.web3.eth.get_code(Web3.to_checksum_address(step.address))))
+            digest, block = Web3.to_hex(receipt["transactionHash"]), receipt["blockNumber"]
+            record = record.having(step.contract, describe(step, digest, block, self.web3))
         found = {step.contract: self.web3.eth.contract(step.address, abi=step.artifact.abi) for step in steps}
-        self.pool, self.queue, self.registry = (
-            found["FloePool"],
-            found["WithdrawalQueue"],
-            found["ValidatorRegistry"],
+        self.pool, self.queue, self.registry, self.vault, self.oracle, self.splitter = (
+            found[name]
+            for name in (
+                "FloePool",
+                "WithdrawalQueue",
+                "ValidatorRegistry",
+                "WithdrawalVault",
+                "ReportOracle",
+                "FeeSplitter",
+            )
         )
-        self.vault = found["WithdrawalVault"]
+        return record
 
     # --- transactions ---
 
@@ -141,10 +166,18 @@ class World:
     # --- reports ---
 
     def report(self) -> Any:
-        """Report the newest block and compare the books with it; return the fields of `Reported`."""
-        self.devnet.advance(1)
-        report = self.observer.report(int(self.client.header("head").message.slot))
-        receipt = self.call(DEPLOYER, self.pool.functions.report(tuple(report)))
+        """Let the next frame begin, and report its first block at once; compare the books with it.
+
+        As many members as the quorum sign, an outsider brings it. Returns the fields of `Reported`.
+        """
+        live, clock = self.oracle.functions.parameters().call(), self.oracle.functions.chain_constants().call()
+        frame = live[0] * clock[2]
+        self.devnet.advance(frame - self.devnet.slot % frame)
+        report = report_of(self.observer.observe(self.devnet.slot))
+        message = signable(report, Oracle(self.devnet.settings.chain_id, self.oracle.address))
+        signing = self.members[: self.quorum]
+        signatures = b"".join(self.devnet.account(one).sign_message(message).signature for one in signing)
+        receipt = self.call(OUTSIDER, self.oracle.functions.submit(tuple(report), 2 ** len(signing) - 1, signatures))
         fields = self.pool.events.Reported().process_receipt(receipt, errors=DISCARD)[0]["args"]
         flows = self.pool.functions.state().call()[5]
         in_flight = flows % 2**96 - report.deposited_at_ref

@@ -12,6 +12,7 @@ from floe.deploy.plan import TOKEN_NAMES, domain_separator
 from floe.devnet.system_contracts import BEACON_ROOTS, DEPOSIT_CONTRACT, SYSTEM, WITHDRAWAL_REQUESTS
 from floe.model.beacon import Beacon, Proof, key_of
 from tests.fork.calls import ETHER, PUBKEY, SIGNATURE, call, credentials_of, deposit_count, send
+from tests.integration.conftest import report
 
 DAY = 86_400
 GWEI = 10**9
@@ -70,7 +71,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     pool, queue, lens = (contracts[name] for name in ("FloePool", "WithdrawalQueue", "Lens"))
     vault, registry = contracts["WithdrawalVault"], contracts["ValidatorRegistry"]
     chain = ape.networks.active_provider
-    staker, oracle, keeper, outsider = (actors[name] for name in ("staker", "oracle", "keeper", "outsider"))
+    staker, keeper, outsider = (actors[name] for name in ("staker", "keeper", "outsider"))
 
     # 80 ETH in; 32 of it become a validator, through the real deposit contract. The bond is whole again.
     pool.deposit(80 * ETHER, staker, sender=staker, value=80 * ETHER)
@@ -87,8 +88,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     later(DAY)
     earned, credited = 10**15, 10**14
     chain.set_balance(vault.address, credited)
-    tail = queue.tail()
-    pool.report((32 * ETHER + earned - credited, 32 * ETHER, credited, 0, tail, 0, 0), sender=oracle)
+    report(contracts, actors, cl=32 * ETHER + earned - credited, withdrawn_at_ref=credited)
     assert vault.balance == 0
     assert pool.locked() == earned * 9 // 10
     later(2 * DAY)
@@ -99,8 +99,7 @@ def test_life_cycle__from_deposit_to_claim__every_wei(actors, contracts):
     shares = 30 * ETHER
     worth = pool.convertToAssets(shares)
     ticket = queue.request(shares, staker, sender=staker).events.filter(queue.Requested)[0].ticket
-    pool.report((32 * ETHER + earned - credited, 32 * ETHER, credited, 0, queue.tail(), 0, 0), sender=oracle)
-    pool.fulfil(sender=outsider)
+    report(contracts, actors)
     before = staker.balance
     paid = queue.claim(ticket, sender=outsider).events.filter(queue.Claimed)[0].ether_
     assert staker.balance == before + paid

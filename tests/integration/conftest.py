@@ -11,13 +11,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from ape.logging import LogLevel, logger
 
+from floe import console
 from floe.deploy import config as configs
 from floe.deploy.config import Config
 from floe.deploy.execute import network_name
 
 ROLES = (
     "deployer",
-    "oracle",
+    "member",
     "council",
     "keeper",
     "operator",
@@ -59,11 +60,20 @@ def config(actors: dict[str, Any]) -> Config:
             **configs.load("local").model_dump(),
             "beacon": of_network["beacon"],
             "chain_id": ape.networks.active_provider.chain_id,
+            "oracle": {
+                "members": [actors["member"].address],
+                "quorum": 1,
+                # The widest, so that tests can lose much in a day.
+                "limits": {
+                    **configs.load("local").oracle.limits.model_dump(),
+                    "loss_bps": configs.MAX_LOSS_BPS,
+                    "window_bps": configs.MAX_WINDOW_BPS,
+                },
+            },
+            "fees": {"treasury": actors["treasury"].address, "treasury_bps": 4_000, "cover_bps": 1_000},
             "roles": {
-                "oracle": actors["oracle"].address,
                 "council": actors["council"].address,
                 "keepers": [actors["keeper"].address],
-                "fee_recipient": actors["treasury"].address,
                 "proposers": [actors["proposer"].address],
                 "executors": ["anyone"],
                 "pause_keys": [actors["guardian"].address],
@@ -83,3 +93,17 @@ def impersonated(contract: Any) -> Any:
     """Return a contract as an account to send from, with ETH for gas."""
     ape.networks.active_provider.set_balance(contract.address, 10**18)
     return ape.accounts[contract.address]
+
+
+def report(contracts: dict[str, Any], actors: dict[str, Any], **fields: Any) -> Any:
+    """Let a frame pass, and bring the report of the newest one: that nothing has changed but `fields`.
+
+    The committee has one member. Returns the receipt.
+    """
+    oracle, chain = contracts["ReportOracle"], ape.chain
+    clock = oracle.chain_constants()
+    chain.pending_timestamp += oracle.parameters().frame_epochs * clock.slots_per_epoch * clock.seconds_per_slot
+    chain.mine(1)
+    now = ape.networks.active_provider.get_block("latest").timestamp
+    made = console.unchanged(contracts["FloePool"], contracts["WithdrawalQueue"], oracle, now)
+    return console.submit(oracle, made._replace(**fields), [actors["member"]], actors["outsider"])

@@ -96,8 +96,7 @@ def test_console__stake_request_claim__what_the_helpers_say(names, actors, capsy
     printed = capsys.readouterr().out
     assert "Open exits of everybody" in printed
     assert "2.5000" in printed
-    pool.report((0, 0, 0, 0, names["queue"].tail(), 0, 0), sender=actors["oracle"])
-    pool.fulfil(sender=actors["outsider"])
+    assert names["report"](actors["member"]) == "booked, and exits were paid"
     before = me.balance
     assert names["claim"](ticket, sender=actors["outsider"]) == "2.500000"
     assert me.balance == before + 25 * ETHER // 10
@@ -106,6 +105,24 @@ def test_console__stake_request_claim__what_the_helpers_say(names, actors, capsy
     assert row[0] == "2"
     names["tickets"](actors["outsider"])
     assert "  2 " not in capsys.readouterr().out
+
+
+def test_console__report__of_nobody_in_the_committee_or_outside_the_limits(names, actors):
+    me, member = names["me"], actors["member"]
+    with pytest.raises(ValueError, match=f"not in the oracle's committee: {me.address}"):
+        names["report"]()
+    names["stake"]("100 ether")
+    with ape.reverts("committee: no quorum"):
+        console.submit(names["oracle"], _newest(names), [], me)
+    assert names["report"](member, cl=50 * ETHER, sender=actors["outsider"]).startswith("held: it is outside")
+    assert names["pool"].outside() == 0
+    with ape.reverts("report: not newer"):
+        names["report"](member)
+
+
+def _newest(names):
+    now = ape.networks.active_provider.get_block("latest").timestamp
+    return console.unchanged(names["pool"], names["queue"], names["oracle"], now)
 
 
 def test_console__rates__are_the_lens(names, capsys):

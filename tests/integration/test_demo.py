@@ -51,9 +51,9 @@ def validator(played, number):
 
 
 def samples_of(played, day):
-    """Return the samples of one day: after what people did at noon, after proofs, after the report."""
+    """Return the samples of one day: after what people did at noon, after proofs, after the report at its end."""
     stage = played.stage
-    return [sample for sample in stage.samples if (sample.time - stage.midnight) // DAY == day - 1]
+    return [sample for sample in stage.samples if (sample.time - stage.midnight - 1) // DAY == day - 1]
 
 
 # --- the story ---
@@ -113,7 +113,7 @@ def test_story__slashing__exit_rate_falls_the_same_day_and_entry_rate_when_settl
     assert proven.exit_rate < before.exit_rate * 9_950 // 10_000
     assert proven.entry_rate >= before.entry_rate
     assert reported.pending_loss > 50 * 10**18
-    waiting, settled = samples_of(played, 48)[-1], samples_of(played, 49)[-1]
+    waiting, settled = samples_of(played, 47)[-1], samples_of(played, 48)[-1]
     assert waiting.exit_rate < waiting.entry_rate
     assert settled.entry_rate == settled.exit_rate < waiting.entry_rate * 9_900 // 10_000
 

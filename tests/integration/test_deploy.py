@@ -50,7 +50,7 @@ def test_deploy__fresh_account__all_of_it_reads_back(actors, config, file):
         contract_address(actors["deployer"].address, first + i) for i in range(len(ORDER))
     ]
     assert {check.contract for check in checks} == set(ORDER)
-    assert len(checks) == 63
+    assert len(checks) == 89
 
 
 def test_deploy__done__the_record_says_what_is_on_chain(actors, config, file):
@@ -320,20 +320,29 @@ def test_verify__chain_has_other_values__every_one_seen(done, config, actors):
     content["roles"] = {
         name: [outsider] if isinstance(old, list) else outsider for name, old in content["roles"].items()
     }
+    content["oracle"] |= {"members": [outsider, actors["deployer"].address], "quorum": 2}
+    limits = content["oracle"]["limits"]
+    content["oracle"]["limits"] = {name: value - (name != "frame_epochs") for name, value in limits.items()}
+    content["oracle"]["limits"]["frame_epochs"] += 1
+    content["fees"] = {name: outsider if name == "treasury" else value + 1 for name, value in content["fees"].items()}
     for section in ("parameters", "registry"):
         content[section] = {name: value + 1 for name, value in content[section].items()}
     for name in ("seed", "deposit_ceiling_gwei", "timelock_delay"):
         content[name] += 1
     assert sorted(differing(verify.verify(done, configs.parse(content)))) == sorted(
         [
-            ("FloePool", "ORACLE_ROLE"),
-            ("FloePool", "fee recipient"),
             ("FloePool", "seed, nobody's shares"),
             ("FloePool", "deposit ceiling, Gwei"),
             *(("FloePool", name) for name in configs.Parameters.model_fields),
             ("ValidatorRegistry", "OPERATORS_ROLE"),
             ("ValidatorRegistry", "KEEPER_ROLE"),
             *(("ValidatorRegistry", name) for name in configs.Registry.model_fields),
+            ("ReportOracle", "COUNCIL_ROLE"),
+            ("ReportOracle", "members"),
+            ("ReportOracle", "quorum"),
+            *(("ReportOracle", name) for name in configs.Limits.model_fields),
+            ("FeeSplitter", "COUNCIL_ROLE"),
+            *(("FeeSplitter", name) for name in configs.Fees.model_fields),
             ("Pauser", "KEY_ROLE"),
             ("Pauser", "RESUME_ROLE"),
             ("Timelock", "PROPOSER_ROLE"),
@@ -349,11 +358,12 @@ def test_verify__role_given_to_one_more__seen(done, config, actors):
     pool, timelock = (verify.contracts(done)[name] for name in ("FloePool", "Timelock"))
     provider.set_balance(timelock.address, 10**18)
     admin = ape.accounts[timelock.address]
-    for role in (pool.ORACLE_ROLE(), b"\x01" * 32):
+    for role in (pool.ORACLE_ROLE(), pool.PAUSER_ROLE(), b"\x01" * 32):
         pool.grantRole(role, actors["outsider"], sender=admin)
     assert differing(verify.verify(done, config)) == [
         ("FloePool", "unknown role 0x" + "01" * 32),
         ("FloePool", "ORACLE_ROLE"),
+        ("FloePool", "PAUSER_ROLE"),
     ]
 
 

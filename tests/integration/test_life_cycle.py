@@ -10,7 +10,7 @@ import pytest
 from floe.deploy import verify
 from floe.deploy.execute import deploy
 from floe.deploy.plan import ORDER
-from tests.integration.conftest import impersonated
+from tests.integration.conftest import impersonated, report
 
 ETHER = 10**18
 DAY = 86_400
@@ -38,19 +38,10 @@ def later(seconds: int) -> None:
     ape.chain.mine(1)
 
 
-def report(contracts: dict[str, Any], oracle: Any, *, gain: int = 0, pending_loss: int = 0) -> Any:
-    """Send an honest report; returns its receipt."""
-    pool = contracts["FloePool"]
-    flows = pool.state()[5]
-    deposited, raised = flows & 2**96 - 1, flows >> 192
-    tail = contracts["WithdrawalQueue"].tail()
-    return pool.report((pool.outside() + gain, deposited, 0, 0, tail, pending_loss, raised), sender=oracle)
-
-
 def test_life_cycle__a_gain_a_loss_and_every_way_out__adds_up(contracts, actors, pool, queue):
     token, lens = contracts["RebasingToken"], contracts["Lens"]
     staker, saver = actors["staker"], actors["outsider"]
-    oracle, registry = actors["oracle"], impersonated(contracts["ValidatorRegistry"])
+    registry = impersonated(contracts["ValidatorRegistry"])
     seed = pool.balance
 
     # In: by name, by plain ETH, wrapped.
@@ -67,9 +58,10 @@ def test_life_cycle__a_gain_a_loss_and_every_way_out__adds_up(contracts, actors,
     # A day's gain streams in by the second.
     later(DAY)
     gain = 25 * 10**15
-    done = report(contracts, oracle, gain=gain)
+    done = report(contracts, actors, cl=away + gain)
     [reported] = done.events.filter(pool.Reported)
     assert (reported.gain, reported.fee) == (gain, gain // 10)
+    assert pool.balanceOf(contracts["FeeSplitter"]) == reported.fee_shares
     before = pool.entry_rate()
     later(DAY // 2)
     middle = pool.entry_rate()
@@ -81,19 +73,20 @@ def test_life_cycle__a_gain_a_loss_and_every_way_out__adds_up(contracts, actors,
     tickets = queue.request_many([2 * ETHER, 3 * ETHER], staker, sender=staker).events.filter(queue.Requested)
     numbers = [event.ticket for event in tickets]
     loss = 5 * ETHER
-    report(contracts, oracle, pending_loss=loss)
+    done = report(contracts, actors, pending_loss=loss)
     assert lens.protocol().limits.deposits_refused
     with ape.reverts("deposit: loss pending"):
         pool.deposit(ETHER, saver, sender=saver, value=ETHER)
     with ape.reverts("instant: over the limit"):
         pool.withdraw(1, staker, staker, sender=staker)
     exit_rate = pool.exit_rate()
-    [paid] = pool.fulfil(sender=saver).events.filter(pool.Fulfilled)
+    [paid] = done.events.filter(pool.Fulfilled)
     assert paid.assets == pytest.approx(5 * exit_rate, abs=5)
     assert paid.settled_loss > 0
 
     # Settled: nobody who stayed bears more than who left.
-    report(contracts, oracle, gain=-pool.pending_loss())
+    settled = pool.pending_loss()
+    report(contracts, actors, cl=pool.outside() - settled, pending_loss=0)
     assert pool.exit_rate() == pytest.approx(exit_rate, rel=1e-9)
 
     # Everything is claimed by somebody else, with a ticket that does not exist among it.
