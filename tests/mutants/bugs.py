@@ -6,6 +6,7 @@ written, a comparison off by one. The list follows the sources: text that is not
 
 from __future__ import annotations
 
+from tests.mutants.fee_bugs import FEE_BUGS
 from tests.mutants.registry_bugs import REGISTRY_BUGS
 from tests.mutants.seeding import Bug
 
@@ -808,4 +809,4 @@ TOKENS = [
     ),
 ]
 
-BUGS: list[Bug] = [*ENTRY, *INSTANT_EXIT, *EXIT_QUEUE, *REPORTS, *RAISES, *TOKENS, *REGISTRY_BUGS]
+BUGS: list[Bug] = [*ENTRY, *INSTANT_EXIT, *EXIT_QUEUE, *REPORTS, *RAISES, *TOKENS, *REGISTRY_BUGS, *FEE_BUGS]

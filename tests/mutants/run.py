@@ -1,10 +1,10 @@
 """`make mutants`: put bugs into the contracts and see whether the fuzz campaign, or the tests, notice.
 
 The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room by
-the campaign or the unit tests. Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses
-goes to the second engine (`tests/forge`, which knows the pool only) and to the unit tests of its file, and what all
-miss is listed as a survivor, with its line, because it is either a change that changes nothing (`equivalent.py` says
-which are known, and why) or a missing check.
+the campaign or the unit tests, those of the fee splitter by its unit tests. Then a sample of mechanical changes
+(`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which knows the pool only)
+and to the unit tests of its file, and what all miss is listed as a survivor, with its line, because it is either a
+change that changes nothing (`equivalent.py` says which are known, and why) or a missing check.
 
     make mutants                 the list and a small sample
     make mutants SCORE=200       a large sample
@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing import get_context
+from pathlib import Path
 
 from floe import build
 from tests.forge import run as forge
@@ -75,6 +76,10 @@ UNIT_TESTS = {
     "validators/validator_book.vy": "registry_*",
 }
 """File below contracts/ to its tests: tests/unit/test_NAME.py."""
+ONLY_UNIT_TESTS = {
+    "oracle/FeeSplitter.vy": "fee_splitter*",
+}
+"""Files that the campaign does not deploy: their tests alone look for bugs there."""
 VALIDATORS = ("contracts/validators/", "contracts/lib/ssz.vy")
 """Where unit tests look for hand-chosen bugs, too, and forge does not look."""
 
@@ -102,18 +107,21 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     """Compile the contracts with `change` in them and let the campaign, then perhaps the others, look for it."""
     tally = campaign.Tally()
     in_room = change.path.startswith(VALIDATORS)
+    alone = change.path.removeprefix("contracts/") in ONLY_UNIT_TESTS
     what, by, seconds = None, "campaign", 0.0
     try:
         with seeding.seeded(change) as root:
             gc.disable()  # a compiler's tree is all alive until the end
-            made = seeding.artifacts(change, (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS, root)
+            names = (Path(change.path).stem,) if alone else (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS
+            made = seeding.artifacts(change, names, root)
             gc.enable()
         started = time.perf_counter()
-        what = _campaign(made, SHORT_VALIDATORS if in_room else transactions, tally)
+        if not alone:
+            what = _campaign(made, SHORT_VALIDATORS if in_room else transactions, tally)
         seconds = time.perf_counter() - started
-        if what is None and not campaign_only and not in_room:
+        if what is None and not campaign_only and not in_room and not alone:
             what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
-        if what is None and (in_room or not campaign_only):
+        if what is None and (in_room or alone or not campaign_only):
             what, by = _unit_tests(change, [change.path]), "tests"
     except build.BuildError as error:
         what, by = str(error), "compiler"
@@ -147,7 +155,8 @@ def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaig
 
 def _unit_tests(change: Change, sources: Iterable[str]) -> str | None:
     """First failure of the unit tests of these files with `change` in them, None when they pass."""
-    patterns = [name for source in sources for name in UNIT_TESTS[source.removeprefix("contracts/")].split()]
+    tests = UNIT_TESTS | ONLY_UNIT_TESTS
+    patterns = [name for source in sources for name in tests[source.removeprefix("contracts/")].split()]
     with seeding.seeded(change, with_tests=True) as root:
         files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
         assert files, f"{patterns}: no such unit tests"
@@ -175,7 +184,7 @@ def sound() -> bool:
             return False
     nothing = mutator.Mutant("contracts/validators/ValidatorRegistry.vy", 0, "", "", 1, "nothing")
     room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith(VALIDATORS)]
-    failure = _unit_tests(nothing, room)
+    failure = _unit_tests(nothing, [*room, *ONLY_UNIT_TESTS])
     if failure is not None:
         print(f"the contracts themselves do not pass their unit tests: {failure}")
     return failure is None

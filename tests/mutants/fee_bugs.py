@@ -1,0 +1,178 @@
+"""Bugs of the fee splitter, as in `bugs.py`: one for every rule about whose the fees are. Its unit tests find them."""
+
+from __future__ import annotations
+
+from tests.mutants.seeding import Bug
+
+SPLITTER = "oracle/FeeSplitter.vy"
+
+FEE_BUGS: list[Bug] = [
+    Bug(
+        "weight-reaches-back",
+        SPLITTER,
+        "    self._distribute()\n    registry: address = self.registry\n",
+        "    registry: address = self.registry\n",
+        "fees that have come are split by weights that were raised afterwards",
+    ),
+    Bug(
+        "weight-not-settled",
+        SPLITTER,
+        "    account: IFeeSplitter.Account = self._settled(registry, operator)\n",
+        "    account: IFeeSplitter.Account = self.accounts[registry][operator]\n",
+        "an operator earns by its new weight from the beginning",
+    ),
+    Bug(
+        "new-operator-earns-the-past",
+        SPLITTER,
+        "    account.per_weight = per_weight\n",
+        "",
+        "what was settled once is settled again and again",
+    ),
+    Bug(
+        "suspended-operator-earns",
+        SPLITTER,
+        "    if known.limit == 0:\n        weight = 0\n",
+        "",
+        "a slashed operator goes on earning",
+    ),
+    Bug(
+        "first-synced-takes-all",
+        SPLITTER,
+        "whole: uint256 = max(weights.total, weights.synced)",
+        "whole: uint256 = weights.synced",
+        "who is synced gains by everybody who is not",
+    ),
+    Bug(
+        "stale-weights-overpaid",
+        SPLITTER,
+        "whole: uint256 = max(weights.total, weights.synced)",
+        "whole: uint256 = weights.total",
+        "weights that fell and were not synced earn more than there is",
+    ),
+    Bug(
+        "old-weight-still-counted",
+        SPLITTER,
+        "self.weights[registry].synced - account.weight + weight",
+        "self.weights[registry].synced + weight",
+        "each sync makes everybody's part smaller",
+    ),
+    Bug(
+        "rest-forgotten",
+        SPLITTER,
+        "    divided: uint256 = self.rest + to_operators\n",
+        "    divided: uint256 = to_operators\n",
+        "what a division leaves over is nobody's for ever",
+    ),
+    Bug(
+        "unsynced-part-forgotten",
+        SPLITTER,
+        "    to_treasury += divided - rest - to_operators\n",
+        "",
+        "the part of weights that are not synced is nobody's for ever",
+    ),
+    Bug(
+        "rounding-to-the-treasury",
+        SPLITTER,
+        "    to_treasury: uint256 = fees * parts.treasury_bps // BPS\n",
+        "    to_treasury: uint256 = (fees * parts.treasury_bps + BPS - 1) // BPS\n",
+        "the fund pays the treasury's wei",
+    ),
+    Bug(
+        "fees-split-twice",
+        SPLITTER,
+        "    self.held = self.held + fees - to_treasury\n",
+        "",
+        "what belongs to operators and the fund is split again and again",
+    ),
+    Bug(
+        "claim-twice",
+        SPLITTER,
+        "    account.earned = 0\n",
+        "",
+        "an operator is paid what others have earned",
+    ),
+    Bug(
+        "claim-to-the-caller",
+        SPLITTER,
+        "    receiver: address = known.reward_address\n",
+        "    receiver: address = msg.sender\n",
+        "everybody takes the operators' fees",
+    ),
+    Bug(
+        "paid-still-held",
+        SPLITTER,
+        "    self.held -= shares\n    known:",
+        "    known:",
+        "later fees are hidden, and distributions stop",
+    ),
+    Bug(
+        "claim-from-other-books",
+        SPLITTER,
+        "    self.accounts[book][operator] = account\n",
+        "    self.accounts[self.registry][operator] = account\n",
+        "operators of a registry that was replaced claim for ever",
+    ),
+    Bug(
+        "cover-without-a-deficit",
+        SPLITTER,
+        "open_ * RATE_UNIT // (staticcall POOL.exit_rate() + 1))",
+        "self.cover_fund)",
+        "the council spends the fund when there is no loss",
+    ),
+    Bug(
+        "tips-not-under-way",
+        SPLITTER,
+        "deficit - min(EXECUTION_VAULT.balance, deficit)",
+        "deficit",
+        "a loss is covered again while the ETH that repays it waits to be reported",
+    ),
+    Bug(
+        "two-covers-at-once",
+        SPLITTER,
+        "staticcall QUEUE.pending(ticket) + staticcall QUEUE.claimable(ticket) > 0",
+        "staticcall QUEUE.pending(ticket) > 0",
+        "a loss is covered again before the first cover has reached the vault",
+    ),
+    Bug(
+        "cover-for-the-council",
+        SPLITTER,
+        "extcall QUEUE.request(shares, EXECUTION_VAULT)",
+        "extcall QUEUE.request(shares, msg.sender)",
+        "the council takes the fund",
+    ),
+    Bug(
+        "cover-not-booked",
+        SPLITTER,
+        "    self.cover_fund -= shares\n",
+        "",
+        "the fund gives away the operators' fees",
+    ),
+    Bug(
+        "parts-reach-back",
+        SPLITTER,
+        "    self._distribute()\n    self._set_parts(parts)\n",
+        "    self._set_parts(parts)\n",
+        "fees that have come are split by parts that were set afterwards",
+    ),
+    Bug(
+        "registry-reaches-back",
+        SPLITTER,
+        "    self._distribute()\n    self._set_registry(registry)\n",
+        "    self._set_registry(registry)\n",
+        "fees that have come are taken from the operators of the old registry",
+    ),
+    Bug(
+        "ceiling-of-the-fund-gone",
+        SPLITTER,
+        "parts.treasury_bps <= MAX_TREASURY_BPS and parts.cover_bps <= MAX_COVER_BPS",
+        "parts.treasury_bps <= MAX_TREASURY_BPS and parts.cover_bps <= MAX_TREASURY_BPS",
+        "the admin takes all of the operators' part",
+    ),
+    Bug(
+        "treasury-stops-everything",
+        SPLITTER,
+        "[empty(address), self, POOL.address, QUEUE.address]",
+        "[empty(address), self, POOL.address]",
+        "a treasury that cannot take shares stops every distribution",
+    ),
+]
