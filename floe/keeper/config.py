@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from floe.model.beacon import GWEI_IN_ETHER
 from floe.oracle.daemon import Key
@@ -88,6 +88,18 @@ class Rules(Strict):
     distribute_fees: Worth = Worth(least_eth=0.1, most_cost_bps=100.0, cooldown=86_400.0)
     claim_fees: Worth = Worth(enabled=False, least_eth=0.1, most_cost_bps=100.0, cooldown=86_400.0)
     claim_cover: Rule = Rule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, content: Any) -> Any:
+        """Take what a rule does not say from its default."""
+        if not isinstance(content, dict):
+            return content
+        defaults = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
+        return {
+            name: {**defaults[name], **rule} if name in defaults and isinstance(rule, dict) else rule
+            for name, rule in content.items()
+        }
 
 
 class KeeperConfig(ServiceConfig):
