@@ -44,7 +44,6 @@ from floe.beacon.ssz import (
     Tree,
     Witness,
     hash_pairs,
-    hash_repeated_pairs,
     key_of,
     root_of,
     row_of,
@@ -731,12 +730,7 @@ def test_root_of__nothing_or_mixed_levels__refused() -> None:
             root_of(indices, nodes, [bytes(32)] * 2)
 
 
-@given(st.lists(st.sampled_from([bytes(64), b"\1" * 64, bytes(range(64))]), max_size=20))
-def test_hash_repeated_pairs__whatever_repeats__same_as_each(pairs: list[bytes]) -> None:
-    assert hash_repeated_pairs(b"".join(pairs)) == hash_pairs(b"".join(pairs))
-
-
-def test_hash_pairs__any_number_of_pairs__sha256_of_each() -> None:
-    data = Random(1).randbytes(64 * 5)
+@pytest.mark.parametrize("pairs", [0, 1, 5, 255, 256, 257, 512, 600])
+def test_hash_pairs__any_number_of_pairs__sha256_of_each(pairs: int) -> None:
+    data = Random(pairs).randbytes(64 * pairs)
     assert hash_pairs(data) == b"".join(sha256(data[i : i + 64]).digest() for i in range(0, len(data), 64))
-    assert hash_pairs(b"") == b""
