@@ -3,7 +3,7 @@
 @title Reenterer
 @license GNU Affero General Public License v3.0 only
 @notice An account that, when ETH or a ticket arrives, does what it was ordered to in the same transaction, and writes
-        down how that ended. Without an order it takes both.
+        down how that ended. Without an order it takes both. A signature of its own begins with the digest.
 """
 from contracts.mocks import agent
 
@@ -45,6 +45,17 @@ def onERC721Received(operator: address, owner: address, token: uint256, data: By
     if self.conduct == MISANSWER:
         return 0x00000000
     return 0x150b7a02
+
+
+@external
+@view
+def isValidSignature(digest: bytes32, signature: Bytes[65]) -> bytes4:
+    """
+    @notice ERC-1271.
+    """
+    if convert(slice(signature, 0, 32), bytes32) == digest:
+        return 0x1626ba7e
+    return 0xffffffff
 
 
 @external

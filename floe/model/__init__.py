@@ -1,4 +1,4 @@
-"""The reference model: what the pool, the queue, the rebasing token and the registry do, in plain integers.
+"""The reference model: what the pool, the queue, the rebasing token, the registry and the oracle do, in plain integers.
 
 Nothing here reads, writes or signs anything. Every function is one rule; what it raises is the contract's reason. The
 fuzz campaign drives the contracts and this model side by side and demands equality to the wei after every transaction.
@@ -12,7 +12,9 @@ fuzz campaign drives the contracts and this model side by side and demands equal
     system_contracts  block roots, deposits and requests, as Ethereum keeps them
     registry          operators, proofs, top-ups, pulling back
     fee_splitter      fees to treasury, operators and the cover fund
-    beacon            a small beacon chain, which the registry is about
+    oracle            the committee, the limits of its reports, those that are held
+    beacon            states of a small beacon chain, and the proofs of them
+    beacon_chain      how it goes on: deposits, exits, sweeps, slashings
     rebasing_token    the rebasing view
     protocol          all of it, wired, and how to undo a call
 

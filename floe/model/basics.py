@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 Address = str
 """An account: "0x" and 40 lower-case hexadecimal digits."""
@@ -69,6 +70,8 @@ class Chain:
     """Accounts whose code runs on ETH: (sender, wei, gas) -> whether they take it. All others take it."""
     on_ticket: dict[Address, Callable[[Address, Address, int], bool]] = field(default_factory=dict)
     """Accounts with code: (operator, owner before, ticket) -> whether they answer as ERC-721 receivers must."""
+    on_signature: dict[Address, Callable[[Any, Any], bool]] = field(default_factory=dict)
+    """Accounts with code: (message, signature) -> whether they answer that it is theirs (ERC-1271)."""
 
     def move(self, sender: Address, receiver: Address, amount: int) -> None:
         """Move `amount` wei and run no code."""

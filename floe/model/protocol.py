@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from floe.model.basics import Address, Chain, Revert
 from floe.model.fee_splitter import COUNCIL_ROLE, FeeSplitter, Parts
+from floe.model.oracle import Oracle, OracleParameters
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
 from floe.model.queue import Queue
@@ -60,7 +61,13 @@ class Protocol:
             fee_recipient=a.fee_recipient,
             ceiling_gwei=ceiling_gwei,
             roles=Roles(
-                {(ADMIN_ROLE, a.admin), (ORACLE_ROLE, a.oracle), (REGISTRY_ROLE, a.registry), (PAUSER_ROLE, a.pauser)}
+                {
+                    (ADMIN_ROLE, a.admin),
+                    (ORACLE_ROLE, a.oracle),
+                    (REGISTRY_ROLE, a.registry),
+                    (PAUSER_ROLE, a.pauser),
+                    (PAUSER_ROLE, a.oracle),
+                }
             ),
             allowances=Allowances(self.chain, a.pool),
         )
@@ -72,6 +79,32 @@ class Protocol:
         self._parts: list[tuple[Any, list[str], list[str]]] = []
         """Every part of the state, its fields that are numbers and the like, and its collections."""
         self._keep(self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances)
+
+    def add_oracle(
+        self,
+        address: Address,
+        admin: Address,
+        council: Address,
+        members: list[Address],
+        quorum: int,
+        constants: ChainConstants,
+        parameters: OracleParameters,
+    ) -> Oracle:
+        """Deploy an oracle beside the pool. It needs the pool's roles of an oracle and a pauser."""
+        oracle = Oracle(
+            chain=self.chain,
+            address=address,
+            pool=self.pool,
+            genesis_time=constants.genesis_time,
+            seconds_per_slot=constants.seconds_per_slot,
+            slots_per_epoch=constants.slots_per_epoch,
+            parameters=parameters,
+            roles=Roles({(ADMIN_ROLE, admin), (COUNCIL_ROLE, council)}),
+            members=list(members),
+            quorum=quorum,
+        )
+        self._keep(oracle, oracle.roles)
+        return oracle
 
     def add_registry(
         self,

@@ -1,4 +1,4 @@
-"""What both tokens share, and the pool's roles: signatures and access control are library code."""
+"""What contracts share because it is library code: allowances, signatures and access control."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ ADMIN_ROLE = "admin"
 ORACLE_ROLE = "oracle"
 REGISTRY_ROLE = "registry"
 PAUSER_ROLE = "pauser"
+COUNCIL_ROLE = "council"
 
 
 class Permit(NamedTuple):
@@ -28,11 +29,20 @@ class Signature(NamedTuple):
     """`signed` under the key of `signer`; no cryptography here, only what it would reveal."""
 
     signer: Address
-    signed: Permit
+    signed: object
+    """The message, which stands for its digest."""
     high_s: bool = False
     """The second form of the same signature (EIP-2), refused."""
     valid: bool = True
     """False: nobody's signature (for example a wrong `v`)."""
+
+
+def signed_by(chain: Chain, account: Address, message: object, signature: Signature) -> bool:
+    """Say whether `account` signed `message`: by its key, in either form, or by what its code answers (ERC-1271)."""
+    if signature.valid and signature.signer == account and signature.signed == message:
+        return True
+    answer = chain.on_signature.get(account)
+    return answer is not None and answer(message, signature)
 
 
 @dataclass(slots=True)
@@ -97,4 +107,10 @@ class Roles:
     def revoke(self, sender: Address, role: str, account: Address) -> None:
         """Take a role."""
         self.check(ADMIN_ROLE, sender)
+        self.members.discard((role, account))
+
+    def renounce(self, sender: Address, role: str, account: Address) -> None:
+        """Give up a role; `account` must be the caller's own."""
+        if account != sender:
+            raise Revert("access_control: can only renounce roles for itself")
         self.members.discard((role, account))

@@ -18,6 +18,7 @@ from floe.model.basics import ZERO, Address
 from tests.stateful.world import (
     ADDRESS_WORD,
     CHAIN_ID,
+    DOMAIN_TYPE,
     POOL,
     QUEUE,
     ROLE_IDS,
@@ -137,14 +138,13 @@ def approve(w: World, sender: Address, token: Address, spender: Address, amount:
 # --- permits ---
 
 _PERMIT_TYPE = keccak(text="Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
-_DOMAIN_TYPE = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-_ORDER_OF_CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+ORDER_OF_CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _TOKEN_NAMES = {POOL: "Floe ETH", TOKEN: "Floe ETH rebasing"}
 
 
 @cache
 def _domain(token: Address) -> bytes:
-    parts = [_DOMAIN_TYPE, keccak(text=_TOKEN_NAMES[token]), keccak(text="1"), _u(CHAIN_ID), _A[token]]
+    parts = [DOMAIN_TYPE, keccak(text=_TOKEN_NAMES[token]), keccak(text="1"), _u(CHAIN_ID), _A[token]]
     return keccak(b"".join(parts))
 
 
@@ -157,7 +157,7 @@ def _sign(signer: Address, signed: Permit, form: str) -> bytes:
     signature = STAKER_KEYS[STAKERS.index(signer)].sign_recoverable(digest, hasher=None)
     r, s, v = signature[:32], int.from_bytes(signature[32:64], "big"), 27 + signature[64]
     if form == "high s":
-        s, v = _ORDER_OF_CURVE - s, 55 - v
+        s, v = ORDER_OF_CURVE - s, 55 - v
     return _u(29 if form == "invalid" else v) + r + _u(s)
 
 

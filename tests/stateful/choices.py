@@ -4,26 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from random import Random
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from floe.model.basics import BPS, DAY, ETHER, GWEI, U64, U96, UNLIMITED, YEAR, ZERO, Address
+from floe.model.basics import DAY, ETHER, GWEI, U64, U96, UNLIMITED, ZERO, Address
 from tests.stateful.actions import CALLS, Action
+from tests.stateful.chooser import HOLDERS, HOLDERS_OF, MAX_STAKE, MOVERS, ROLES, SPENDERS
+from tests.stateful.oracle import ORACLE_CALLS
+from tests.stateful.oracle_choices import OracleChoices
 from tests.stateful.world import (
-    ACTORS,
     ADMIN,
     BURNER,
     CEILING_GWEI,
     CODED,
     EXECUTION_VAULT,
-    GORGER,
     INSIST,
     MISANSWER,
     OPERATOR,
-    ORACLE,
     OUTSIDER,
-    PAUSER,
     POOL,
     PROTOCOL,
     QUEUE,
@@ -31,149 +29,19 @@ from tests.stateful.world import (
     REENTERER,
     REENTERERS,
     REFUSE,
-    REFUSER,
     REGISTRY,
     STAKERS,
     TOKEN,
     TREASURER,
     WITHDRAWAL_VAULT,
-    World,
 )
 
-Item = TypeVar("Item")
-
-NAMED_ACTORS = frozenset(ACTORS)
-HOLDERS: list[Address] = [*STAKERS * 5, OPERATOR, TREASURER, *REENTERERS, REENTERER, REFUSER, BURNER, GORGER]
-MOVERS: list[Address] = [OPERATOR, OPERATOR, STAKERS[0], REENTERER]
-"""Those who may be approved and who then move what is not theirs."""
-SPENDERS: list[Address] = [*MOVERS, TOKEN]
-ODD_RECEIVERS: list[Address] = [ZERO, POOL, QUEUE, TOKEN, EXECUTION_VAULT]
-USUAL: dict[str, Address] = {"admin": ADMIN, "oracle": ORACLE, "registry": REGISTRY, "pauser": PAUSER}
-"""Roles, and who has them first."""
-ROLES = tuple(USUAL)
-MAX_STAKE = U96
-"""The most wei that an action sends: everybody has more."""
 SMALL_REACTION = 3
 """Longer lists than this might not fit in the gas or the bytes that a Reenterer has."""
 
 
-class Choices:
-    """Chooses the next actions from the state of the model. Also plays the beacon chain, which reports describe."""
-
-    def __init__(self, world: World, seed: str) -> None:
-        self.w = world
-        source = Random(seed)
-        self.random, self.bits = source.random, source.getrandbits
-        # The beacon chain: what validators earned less what they lost, what was credited to the withdrawal vault,
-        # and what is known to be lost but still counted.
-        pool = world.pool
-        self.credited = pool.withdrawn
-        self.earned = pool.outside + pool.withdrawn - pool.deposited
-        self.losing = 0
-
-    # --- numbers and people ---
-
-    def pick(self, items: Sequence[Item]) -> Item:
-        return items[int(self.random() * len(items))]
-
-    def chance(self, percent: int) -> bool:
-        return self.random() * 100 < percent
-
-    def upto(self, most: int) -> int:
-        """Evenly between 0 and `most`."""
-        return self.bits(most.bit_length() + 8) % (most + 1)
-
-    def amount(self, limit: int) -> int:
-        """Something between nothing and absurd, mostly within `limit` and often just there."""
-        kind = self.bits(5)
-        if kind < 13:
-            return self.upto(limit)
-        if kind < 17:
-            return min(self.upto(10**20), limit)
-        if kind < 20:
-            return 1 + self.bits(3)
-        if kind < 23:
-            return limit
-        if kind < 25:
-            return min(limit + 1, UNLIMITED)
-        if kind < 27:
-            return max(limit - 1, 0)
-        if kind < 30:
-            return min(ETHER * (1 + self.bits(4)), limit)
-        if kind == 30:
-            return self.bits(1 + self.bits(7) % 97)
-        return UNLIMITED if self.bits(1) else 0
-
-    def value(self, limit: int) -> int:
-        """Choose an amount that somebody can pay."""
-        return min(self.amount(limit), MAX_STAKE)
-
-    def creditable(self) -> int:
-        """Wei that the withdrawal vault may still get: the pool counts on it that no chain has ETH for more."""
-        return max(U96 - self.w.pool.withdrawn - self.w.chain.ether[WITHDRAWAL_VAULT], 0)
-
-    def holder(self) -> Address:
-        """Choose somebody who probably has shares."""
-        balances = self.w.pool.balances
-        for _ in range(3):
-            account = self.pick(HOLDERS)
-            if balances.get(account):
-                return account
-        return account
-
-    def anybody(self) -> Address:
-        return self.pick(ACTORS)
-
-    def receiver(self, sender: Address) -> Address:
-        chance = self.random()
-        if chance < 0.5:
-            return sender
-        return self.pick(ACTORS) if chance < 0.95 else self.pick(ODD_RECEIVERS)
-
-    def member(self, role: str) -> Address:
-        """Choose somebody who has the role, or now and then somebody else."""
-        members = self.w.pool.roles.members
-        chance = self.random()
-        if chance < 0.8 and (role, USUAL[role]) in members:
-            return USUAL[role]
-        having = [account for member_role, account in sorted(members) if member_role == role] if chance < 0.93 else []
-        return self.pick(having) if having else self.anybody()
-
-    def ticket(self) -> int:
-        """Choose a ticket, most likely an open one."""
-        owners = self.w.queue.owners
-        for _ in range(4):
-            ticket = 1 + int(self.random() * len(owners))
-            if ticket < len(owners) and owners[ticket] != ZERO:
-                return ticket
-        return self.pick([0, 1, ticket, UNLIMITED])
-
-    def payable_ticket(self) -> int:
-        """Choose a ticket, most likely one with something to claim."""
-        queue = self.w.queue
-        filled, owners, ends = queue.filled_shares[-1], queue.owners, queue.ends
-        for _ in range(6):
-            ticket = 1 + int(self.random() * len(owners))
-            if (
-                ticket < len(owners)
-                and owners[ticket] != ZERO
-                and queue.progress.get(ticket, ends[ticket - 1]) < filled
-            ):
-                return ticket
-        return self.ticket()
-
-    def owner_of(self, ticket: int) -> Address:
-        owners = self.w.queue.owners
-        owner = owners[ticket] if ticket < len(owners) else ZERO
-        return owner if owner in NAMED_ACTORS else self.anybody()
-
-    def hint(self, ticket: int) -> int:
-        chance = self.random()
-        if chance < 0.6:
-            return self.w.queue.hint(ticket)
-        if chance < 0.9:
-            return max(self.w.queue.hint(ticket) + self.pick((-1, 1)), 0)
-        return self.pick((0, len(self.w.queue.filled_shares), UNLIMITED))
+class Choices(OracleChoices):
+    """Chooses the next actions from the state of the model."""
 
     # --- the pool: in and out ---
 
@@ -262,7 +130,7 @@ class Choices:
         spender = self.pick((OPERATOR, TOKEN))
         return ["permit", self.anybody(), token, owner, spender, amount, deadline, signer, max(nonce, 0), form]
 
-    # --- exits, validators, reports ---
+    # --- exits, validators ---
 
     def lock_for_exit(self) -> Action:
         return ["lock_for_exit", self.anybody(), self.holder(), self.bits(40)]
@@ -293,85 +161,6 @@ class Choices:
 
     def receive_from_vault(self) -> Action:
         return ["receive_from_vault", self.anybody(), self.bits(60)]
-
-    def report(self) -> list[Action]:
-        """Let time pass, let validators earn, lose and pay back, and report it."""
-        pool = self.w.pool
-        seconds = self.pick((0, 12, 3_600, DAY, DAY, DAY, DAY + 384, 3 * DAY, self.upto(30 * DAY)))
-        since = self.w.chain.now + seconds - pool.report_at
-        room = pool.assets * pool.parameters.rise_bps * since // (BPS * YEAR)
-        inside = max(pool.deposited + self.earned - self.credited, 0)
-
-        chance = self.random()
-        if chance < 0.70:
-            self.earned += self.upto(2 * room)
-        elif chance < 0.85:
-            self.earned -= self.upto(inside // 100)
-        elif chance < 0.90:
-            self.earned -= self.upto(inside // 2)
-        elif chance < 0.92:
-            self.earned -= inside
-        if self.losing:
-            if self.chance(40):
-                self.earned -= min(self.losing, inside)
-                self.losing = 0
-            elif self.chance(30):
-                self.losing = self.amount(self.losing)
-        elif self.chance(10):
-            self.losing = self.amount(inside // 60 if self.chance(60) else inside)
-        inside = max(pool.deposited + self.earned - self.credited, 0)
-
-        actions: list[Action] = [["travel", seconds]]
-        if inside and self.chance(40):
-            back = min(self.upto(inside // 4) if self.chance(80) else inside, self.creditable())
-            self.credited += back
-            inside -= back
-            actions.append(["force", WITHDRAWAL_VAULT, back])
-        else:
-            back = 0
-        received = self.w.chain.ether[WITHDRAWAL_VAULT] + back + pool.withdrawn + pool.donated
-        given = max(received - self.credited, pool.donated)
-
-        late = self.upto(min(inside, pool.deposited)) if self.chance(20) else 0
-        donated = given if self.chance(70) else pool.donated + self.upto(given - pool.donated)
-        # Slashings since the reference slot: it came before some of what was raised, or before all of it.
-        unknown = 0 if self.chance(70) else self.pick((pool.raised_gwei, self.upto(pool.raised_gwei)))
-        filled, tail = self.w.queue.filled(), self.w.queue.tail()
-        tail = tail if self.chance(70) else self.pick((filled + self.upto(tail - filled), self.upto(filled)))
-        actions.append([
-            "report", self.member("oracle"), inside - late, pool.deposited - late, self.credited, donated, tail,
-            max(self.losing - unknown * GWEI, 0), pool.raised_gwei - unknown,
-        ])  # fmt: skip
-        return actions
-
-    def lie(self) -> Action:
-        """Report what cannot be true."""
-        pool, queue = self.w.pool, self.w.queue
-        report = [
-            pool.outside, pool.deposited, pool.withdrawn, pool.donated, queue.tail(), pool.pending_loss,
-            pool.raised_gwei,
-        ]  # fmt: skip
-        kind = self.pick(range(9))
-        if kind == 0:
-            report[1] += 1 + self.upto(ETHER)
-        elif kind == 1:
-            report[2] = max(report[2] - 1 - self.upto(ETHER), 0)
-        elif kind == 2:
-            report[3] = max(report[3] - 1 - self.upto(ETHER), 0)
-        elif kind == 3:
-            report[4] += 1 + self.upto(ETHER)
-        elif kind == 4:
-            report[2] += self.w.chain.ether[WITHDRAWAL_VAULT] + 1 + self.upto(ETHER)
-        elif kind == 5:
-            report[3] += self.w.chain.ether[WITHDRAWAL_VAULT] + 1 + self.upto(ETHER)
-        elif kind == 6:
-            report[0] = self.pick((2**255, UNLIMITED, UNLIMITED - pool.deposited, self.bits(96)))
-        elif kind == 7:
-            report[5] = self.pick((UNLIMITED, self.bits(96), 0))
-            report[6] = self.pick((pool.raised_gwei + 1 + self.bits(30), UNLIMITED, 0, 0))
-        else:
-            report = [self.amount(field) for field in report]
-        return ["report", self.member("oracle"), *report]
 
     # --- administration ---
 
@@ -410,11 +199,12 @@ class Choices:
 
     def grant_role(self) -> Action:
         role = self.pick(ROLES)
-        return ["grant_role", self.member("admin"), role, USUAL[role] if self.chance(60) else self.anybody()]
+        usual = self.pick(HOLDERS_OF[role]) if self.chance(60) else self.anybody()
+        return ["grant_role", self.member("admin"), role, usual]
 
     def revoke_role(self) -> Action:
         role = self.pick(ROLES[1:]) if self.chance(95) else "admin"
-        account = self.member(role) if self.chance(25) else self.pick((OPERATOR, REENTERER))
+        account = self.pick(HOLDERS_OF[role]) if self.chance(25) else self.pick((OPERATOR, REENTERER))
         return ["revoke_role", self.member("admin"), role, account]
 
     # --- the queue ---
@@ -585,6 +375,7 @@ class Choices:
             capped = outer[0].startswith("claim") and outer[1] != account
             reaction = self.pick(CHEAP if capped else TRANSACTIONS)(self)
             long = any(isinstance(part, list) and len(part) > SMALL_REACTION for part in reaction)
+            long = long and reaction[0] not in ORACLE_CALLS
             reaction = ["fulfil"] if long or reaction[0] not in CALLS else [reaction[0], *reaction[2:]]
         return ["ordered", account, conduct, reaction, outer]
 
@@ -593,7 +384,9 @@ WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.deposit: 70, Choices.send_ether: 30, Choices.mint: 35, Choices.withdraw: 45, Choices.redeem: 45,
     Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 12,
     Choices.lock_for_exit: 3, Choices.fulfil: 80, Choices.declare_stale: 10, Choices.send_to_validators: 45,
-    Choices.raise_pending_loss: 12, Choices.receive_from_vault: 3, Choices.report: 65, Choices.lie: 15,
+    Choices.raise_pending_loss: 12, Choices.receive_from_vault: 3, Choices.report: 65, Choices.lie: 12,
+    Choices.submit: 4, Choices.other_report: 10, Choices.vote: 12, Choices.decide: 8, Choices.lapse: 4,
+    Choices.set_committee: 6, Choices.remove_member: 3, Choices.set_limits: 6, Choices.change_oracle_role: 5,
     Choices.set_parameters: 15, Choices.set_deposit_ceiling: 8, Choices.set_fee_recipient: 6, Choices.pause: 12,
     Choices.grant_role: 10, Choices.revoke_role: 5,
     Choices.request: 90, Choices.request_many: 20, Choices.settle: 3, Choices.claim: 90, Choices.claim_to: 30,
@@ -611,7 +404,8 @@ CHEAP: list[Callable[[Choices], Action]] = [
 ]  # fmt: skip
 """What fits in the gas that the queue gives to who did not ask for his ETH."""
 TRANSACTIONS: list[Callable[[Choices], Action]] = [
-    Choices.lie,
+    Choices.other_report,
+    Choices.decide,
     *(choose for choose in WEIGHTS if choose.__name__ in CALLS and choose is not Choices.report),
 ]
 """What a Reenterer may do: every transaction there is, reports among them."""

@@ -10,16 +10,20 @@ from operator import le, lt, xor
 from random import Random
 
 from floe.model.basics import BPS, GWEI, U95, U96, YEAR, ZERO, Address
+from floe.model.oracle import FrameReport
+from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE
 from tests.stateful.actions import Action, perform
+from tests.stateful.oracle import ORACLE_CALLS, VALID, agreed
 from tests.stateful.world import (
     BURNER,
+    COUNCIL,
     EXECUTION_VAULT,
     GORGER,
-    ORACLE,
     OUTSIDER,
     POOL,
     QUEUE,
     REFUSER,
+    REPORT_ORACLE,
     STAKERS,
     TOKEN,
     WITHDRAWAL_VAULT,
@@ -27,6 +31,8 @@ from tests.stateful.world import (
     World,
 )
 
+REPORTING = frozenset(("report", "submit", "accept"))
+"""Actions that may move the books by a report."""
 U40 = 2**40 - 1
 PAUSE_IN_TOTALS = U40 << 192
 TIMES_IN_PAST = U40 << 96 | U40 << 216
@@ -73,6 +79,9 @@ class Guard:
         """ETH forced into the queue, which belongs to nobody."""
         self.members = frozenset(world.pool.roles.members)
         self.fee_recipient = world.pool.fee_recipient
+        self.other_oracle = False
+        """Somebody reported past the oracle."""
+        self._note_oracle()
         self.note()
 
     def note(self) -> None:
@@ -82,6 +91,7 @@ class Guard:
         self.entry = entry = pool.entry_value()
         self.exit = max(entry - pool.pending_loss, 0)
         self.surplus = self.w.chain.ether[POOL] - pool.assets + pool.outside
+        self.filled, self.paid = self.w.queue.filled_shares[-1], self.w.queue.filled_ether[-1]
 
     def step(self, action: Action) -> None:
         """Judge the state after `action`."""
@@ -89,14 +99,19 @@ class Guard:
         if name == "travel":
             self.note()
             return
+        if any(part[0] in ORACLE_CALLS for part in (parts_of(action) if name == "ordered" else (action,))):
+            self._check_oracle(action)
         before, words = self.words, w.words
         if words == before and name != "force":
             if len(pool.roles.members) != len(self.members) or pool.fee_recipient != self.fee_recipient:
                 self._check_access(action, before)
             return
         entry, exit_, shares, assets, surplus = self.entry, self.exit, self.shares, self.assets, self.surplus
+        filled, paid_before = self.filled, self.paid
         self.note()
-        reports = name == "report" or (name == "ordered" and _includes(action, "report"))
+        reports = any(part[0] in REPORTING for part in parts_of(action))
+        if reports and _includes(action, "report"):
+            self.other_oracle = True
         raised = (words[5] >> 192) - (before[5] >> 192)
         demand(raised >= 0, "INV-02: the raises of the pending loss fell")
         if not reports:
@@ -104,9 +119,13 @@ class Guard:
             demand(self.entry * shares >= entry * self.shares, "INV-04: the entry rate fell")
             least = max(exit_ - raised * GWEI, 0) * self.shares
             demand(self.exit * shares >= least, "INV-04: the exit rate fell")
-        elif name == "report":
-            # INV-10: fee shares are worth at most the fee's part of the gain, at the price before it.
-            minted, most = self.shares - shares, max(self.assets - assets, 0) * pool.parameters.fee_bps * shares
+        elif name in REPORTING:
+            # INV-10: fee shares are worth at most the fee's part of the gain, at the price before it. What the report
+            # paid to exits, with their part of the pending loss, is no part of it.
+            burnt, paid = self.filled - filled, self.paid - paid_before
+            borne = pool.pending_loss * burnt // pool.shares + 1 if burnt else 0
+            minted, gain = self.shares - shares + burnt, self.assets - assets + paid + borne
+            most = max(gain, 0) * pool.parameters.fee_bps * shares
             demand(minted >= 0 and minted * entry * BPS <= most, "INV-10: fee above its part of the gain")
         # INV-03: every wei that came or went is in the books, and the books hold no wei that is not there.
         demand(self.surplus >= 0, "INV-03: the buffer is larger than the pool's ETH")
@@ -126,6 +145,51 @@ class Guard:
         ):
             self._check_access(action, before)
 
+    def _note_oracle(self) -> None:
+        oracle = self.w.oracle
+        self.oracle_words = self.w.oracle_words
+        self.slot, self.held, self.quorum = oracle.ref_slot, oracle.held, oracle.quorum
+        self.committee, self.votes = list(oracle.members), dict(oracle.votes)
+        self.frame, self.oracle_members = oracle.frame_slots(), frozenset(oracle.roles.members)
+
+    def _check_oracle(self, action: Action) -> None:
+        """INV-20: one report a frame, and only if more than half of the committee agreed; the rest is the council's."""
+        oracle = self.w.oracle
+        names = {part[0] for part in parts_of(action)}
+        actors = {part[1] for part in parts_of(action)}
+        if oracle.ref_slot != self.slot:
+            demand(oracle.ref_slot > self.slot, "INV-20: two reports of a frame")
+            demand(oracle.ref_slot % self.frame == 0, "INV-20: a report between frames")
+            at = oracle.time_of(oracle.ref_slot)
+            demand(at <= self.w.chain.now, "INV-20: a report about the future")
+            if action[0] == "submit" and len(action) > 2:
+                self._check_agreed(action)
+            demand("submit" in names or "honest_report" in names, "INV-20: a report came by itself")
+        elif oracle.held != self.held:
+            allowed = any((COUNCIL_ROLE, actor) in self.oracle_members for actor in actors)
+            demand(allowed, "INV-18: a held report was decided without the council")
+        admin = any((ADMIN_ROLE, actor) in self.oracle_members for actor in actors)
+        council = any((COUNCIL_ROLE, actor) in self.oracle_members for actor in actors)
+        if oracle.quorum != self.quorum or oracle.words()[0] != self.oracle_words[0]:
+            demand(admin, "INV-18: the oracle was changed without its admin")
+        if oracle.members != self.committee:
+            demand(admin or council, "INV-18: the committee was changed by somebody else")
+        present = sum(member != ZERO for member in oracle.members)
+        demand(present >= oracle.quorum > len(oracle.members) // 2, "INV-20: no majority, or nobody to be one")
+        self._note_oracle()
+
+    def _check_agreed(self, action: Action) -> None:
+        """Count by place who signed or voted for what was submitted."""
+        _, _, fields, signers, signatures = action
+        bits = [place for place in range(256) if signers >> place & 1]
+        report, agreed = FrameReport(*fields), set()
+        for place, (signer, form) in zip(bits, signatures, strict=True):
+            if form in VALID and place < len(self.committee) and self.committee[place] == signer:
+                agreed.add(place)
+        demand(len(agreed) == len(bits), "INV-20: a signature counted that is none")
+        agreed |= {place for place, vote in self.votes.items() if vote == report and self.committee[place] != ZERO}
+        demand(len(agreed) >= self.quorum, "INV-20: a report without a quorum")
+
     def _check_access(self, action: Action, before: tuple[int, ...]) -> None:
         """INV-18: what only a role may change was changed by one who holds it."""
         pool = self.w.pool
@@ -140,6 +204,8 @@ class Guard:
         if totals >> 192 & U40 or away >> 192 & U40 or past >> 216:
             touched.append("pauser")
         actors = {part[1] for part in parts_of(action)}
+        if any(part[0] in ORACLE_CALLS for part in parts_of(action)):
+            actors.add(REPORT_ORACLE)
         for role in touched:
             allowed = any((role, actor) in self.members for actor in actors)
             demand(allowed, f"INV-18: changed without the role {role}")
@@ -182,7 +248,7 @@ def finish(w: World, guard: Guard, seed: str) -> None:
     """End a sequence: go in and out, report, pay, let everybody claim, check everything and the books."""
     random = Random(seed)
     _round_trip(w, random)
-    _live(w, random)
+    _live(w, random, guard)
     _everybody_claims(w, random)
     w.check_all()
     check_books(w, guard.queue_gifts)
@@ -212,24 +278,46 @@ def _round_trip(w: World, random: Random) -> None:
         raise Mismatch("INV-05: a round trip took more shares than it gave")
 
 
-def _live(w: World, random: Random) -> None:
+def _live(w: World, random: Random, guard: Guard) -> None:
     """INV-19: a holder can ask to leave, the next honest report is taken, and anyone can make the pool pay."""
     pool, queue = w.pool, w.queue
     holder = next((account for account in STAKERS if pool.balances.get(account, 0)), None)
     if holder is not None and queue.tail() < U95:
         demand(perform(w, ["request", holder, 1, holder]) is None, "INV-19: a holder cannot ask to leave")
+    if not guard.other_oracle:
+        _report(w, random)
+    demand(perform(w, ["fulfil", OUTSIDER]) in MAY_NOT_FULFIL, "INV-19: fulfil is stuck")
+
+
+def _report(w: World, random: Random) -> None:
+    """INV-19: the honest report of the next frame is taken, if the oracle has its roles: booked, or by the council."""
+    pool, oracle = w.pool, w.oracle
+    if not all((role, REPORT_ORACLE) in pool.roles.members for role in (ORACLE_ROLE, PAUSER_ROLE)):
+        return
+    w.travel(max(oracle.time_of(oracle.next_slot()) - w.chain.now, 0))
     room = pool.assets * pool.parameters.rise_bps * (w.chain.now - pool.report_at) // (BPS * YEAR)
     most_shares = pool.shares + room * pool.shares // (5 * (pool.entry_value() or 1))
-    if ("oracle", ORACLE) in pool.roles.members and max(pool.assets + room, most_shares) <= U96:
-        vault = w.chain.ether[WITHDRAWAL_VAULT]
-        back = random.randrange(vault + 1)
-        honest = (
-            max(pool.outside - back, 0), pool.deposited, pool.withdrawn + back, pool.donated + vault - back,
-            queue.tail(), random.choice((0, 0, pool.outside // 100, pool.outside)),
-            random.choice((0, pool.raised_gwei)),
-        )  # fmt: skip
-        demand(perform(w, ["report", ORACLE, *honest]) is None, "INV-19: an honest report is refused")
-    demand(perform(w, ["fulfil", OUTSIDER]) in MAY_NOT_FULFIL, "INV-19: fulfil is stuck")
+    if max(pool.assets + room, most_shares) > U96:
+        return
+    fields = honest(w, random)
+    demand(perform(w, ["submit", OUTSIDER, fields, *agreed(w)]) is None, "INV-19: an honest report is refused")
+    if oracle.held is not None and (COUNCIL_ROLE, COUNCIL) in oracle.roles.members:
+        demand(perform(w, ["accept", COUNCIL, fields]) is None, "INV-19: an honest report that is held is refused")
+        demand(oracle.held is None, "INV-19: an honest report stays held")
+
+
+def honest(w: World, random: Random) -> list[int]:
+    """Fields of a report of the newest frame that fits all that the chain knows."""
+    pool, oracle, vault = w.pool, w.oracle, w.chain.ether[WITHDRAWAL_VAULT]
+    told = max(oracle.withdrawn_gwei * GWEI - pool.withdrawn, 0)
+    back = random.randrange(told, max(vault, told) + 1)
+    frame = oracle.frame_slots()
+    slot = (w.chain.now - oracle.genesis_time) // oracle.seconds_per_slot // frame * frame
+    return [
+        slot, max(pool.outside - back, 0), pool.deposited, pool.withdrawn + back, pool.donated + vault - back,
+        w.queue.tail(), random.choice((0, 0, pool.outside // 100, pool.outside)), random.choice((0, pool.raised_gwei)),
+        0, 0,
+    ]  # fmt: skip
 
 
 def _everybody_claims(w: World, random: Random) -> None:

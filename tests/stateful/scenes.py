@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from floe.model.basics import DAY, ETHER, GWEI, UNLIMITED, YEAR
+from floe.model.pool import PAUSE_FULFIL
 from floe.model.registry import MAX_FORKS
 from tests.stateful.actions import Action, perform
-from tests.stateful.validators import COUNCIL, MANAGERS, ValidatorWorld
+from tests.stateful.oracle import agreed
+from tests.stateful.validators import MANAGERS, ValidatorWorld
 from tests.stateful.world import (
     ADMIN,
     BURNER,
+    COUNCIL,
     EXECUTION_VAULT,
     GORGER,
     OPERATOR,
-    ORACLE,
+    PAUSER,
     POOL,
     REENTERER,
     REFUSER,
@@ -29,10 +32,17 @@ from tests.stateful.world import (
 FIRST, SECOND, THIRD, FOURTH = STAKERS
 
 
-def _plain_report(w: World, gain: int, pending_loss: int = 0) -> Action:
-    pool = w.pool
-    numbers = (pool.outside + gain, pool.deposited, pool.withdrawn, pool.donated, w.queue.tail(), pending_loss)
-    return ["report", ORACLE, *numbers, pool.raised_gwei]
+def _report(w: World, gain: int, pending_loss: int = 0) -> None:
+    """Let the committee report the newest frame; the council accepts what is outside the limits."""
+    pool, oracle = w.pool, w.oracle
+    wait = oracle.time_of(oracle.next_slot()) - w.chain.now
+    _do(w, ["travel", max(wait, 0)])
+    slot = (w.chain.now - oracle.genesis_time) // oracle.seconds_per_slot
+    numbers = [pool.outside + gain, pool.deposited, pool.withdrawn, pool.donated, w.queue.tail(), pending_loss]
+    report = [slot - slot % oracle.frame_slots(), *numbers, pool.raised_gwei, 1, 2]
+    _do(w, ["submit", OPERATOR, report, *agreed(w)])
+    if oracle.held is not None:
+        _do(w, ["travel", 60], ["accept", COUNCIL, report])
 
 
 def _do(w: World, *actions: Action) -> None:
@@ -60,18 +70,23 @@ def new(w: World) -> None:
 def warm(w: World) -> None:
     """Rate of about 1.07, rewards under way, tickets in all states."""
     _stakes(w, ETHER // 3 + 11)
-    _do(w, ["travel", YEAR - DAY], _plain_report(w, w.pool.assets * 73 // 1_000), ["travel", DAY])
+    _do(w, ["travel", YEAR - DAY])
+    _report(w, w.pool.assets * 73 // 1_000)
+    _do(w, ["travel", DAY])
     _do(w, ["request", FIRST, 10 * ETHER + 1, FIRST], ["request", REENTERER, 3 * ETHER, REENTERER])
     _do(w, ["request_many", SECOND, [ETHER, 1, 2 * ETHER], SECOND], ["request", REFUSER, ETHER, REFUSER])
-    _do(w, _plain_report(w, ETHER // 10 + 3), ["fulfil", OPERATOR, 12 * ETHER], ["travel", DAY // 3])
+    _do(w, ["pause", PAUSER, PAUSE_FULFIL, w.chain.now + 1])
+    _report(w, ETHER // 10 + 3)
+    _do(w, ["travel", 1], ["fulfil", OPERATOR, 12 * ETHER], ["travel", DAY // 3])
     _do(w, ["send_ether", OPERATOR, ETHER // 7, EXECUTION_VAULT])
 
 
 def poor(w: World) -> None:
     """After heavy losses, two of them not settled, one of which no report knows: a low rate and a deficit."""
     warm(w)
-    _do(w, _plain_report(w, -(w.pool.assets * 6 // 10)), ["request", FIRST, 100 * ETHER, FIRST])
-    _do(w, ["travel", 5], _plain_report(w, 0, w.pool.outside // 7))
+    _report(w, -(w.pool.assets * 6 // 10))
+    _do(w, ["request", FIRST, 100 * ETHER, FIRST], ["travel", 5])
+    _report(w, 0, w.pool.outside // 7)
     _do(w, ["raise_pending_loss", REGISTRY, w.pool.outside // (50 * GWEI)])
 
 
@@ -80,21 +95,25 @@ def costly(w: World) -> None:
     _stakes(w, ETHER)
     _do(w, ["set_parameters", ADMIN, 1_000, 5_000, 1_000, 500, 0, 50_000, 30 * DAY, 30 * DAY])
     for _ in range(6):
-        _do(w, ["travel", YEAR], _plain_report(w, w.pool.assets * 49 // 100 + 1))
+        _do(w, ["travel", YEAR])
+        _report(w, w.pool.assets * 49 // 100 + 1)
     _do(w, ["request", FIRST, 99 * ETHER + 3, FIRST], ["travel", DAY])
 
 
 def huge(w: World) -> None:
     """Close to all that fits in 96 bits."""
     _stakes(w, 2**96 // 1_700)
-    _do(w, ["travel", DAY], _plain_report(w, w.pool.assets // 10_000), ["request", SECOND, 10**27, SECOND])
+    _do(w, ["travel", DAY])
+    _report(w, w.pool.assets // 10_000)
+    _do(w, ["request", SECOND, 10**27, SECOND])
 
 
 def bare(w: World) -> None:
     """No fees, no target, a short stream: everything may leave, everything may be staked."""
     _stakes(w, ETHER)
     _do(w, ["set_parameters", ADMIN, 0, 100, 0, 0, 0, 0, 3_600, DAY], ["travel", 60])
-    _do(w, ["deposit", THIRD, 10 * ETHER + 5, 10 * ETHER + 5, THIRD], _plain_report(w, 0))
+    _do(w, ["deposit", THIRD, 10 * ETHER + 5, 10 * ETHER + 5, THIRD])
+    _report(w, 0)
 
 
 def young(w: World) -> None:
@@ -125,7 +144,7 @@ def staked(w: World) -> None:
         _do(w, ["top_up", OPERATOR, [index + 1], [amount * GWEI], 0])
     _do(w, ["make_block", 12, 0], ["make_block", 3 * DAY, 0], ["earn", 10**5], ["make_block", 12, 0])
     _do(w, ["prove", OPERATOR, [3, 4, 7, 8, 11, 12], 0, []])
-    _do(w, ["honest_report", ORACLE, 0, 0])
+    _do(w, ["honest_report", OPERATOR, 0, 0])
 
 
 def late(w: World) -> None:
@@ -139,7 +158,8 @@ def late(w: World) -> None:
     while len(w.registry.forks) < MAX_FORKS - 1:  # room for one more
         last = w.registry.forks[-1]
         _do(w, ["add_fork", ADMIN, last.first_slot + 1, *last[1:]])
-    _do(w, ["make_block", 12, 0], ["honest_report", ORACLE, 0, 0], ["fulfil", OPERATOR], ["record_exits", OPERATOR])
+    frame = w.oracle.time_of(w.oracle.next_slot()) - w.chain.now
+    _do(w, ["make_block", frame, 0], ["honest_report", OPERATOR, 0, 0], ["record_exits", OPERATOR])
     _do(w, ["make_block", 3 * DAY, 0])
 
 

@@ -17,7 +17,7 @@ from tests.stateful.campaign import REGRESSIONS, Difference, Tally
 from tests.stateful.scenes import worlds
 from tests.stateful.validator_choices import ValidatorGuard, demand_the_same
 from tests.stateful.validators import ValidatorWorld
-from tests.stateful.world import CONTRACTS, MOCKS, ORACLE, OUTSIDER, POOL, REGISTRY_CONTRACT, STAKERS, Mismatch, World
+from tests.stateful.world import CONTRACTS, MOCKS, OUTSIDER, POOL, REGISTRY_CONTRACT, STAKERS, Mismatch, World
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,9 @@ def test_honest_report__ether_that_the_beacon_chain_does_not_have__is_found(made
     world = made["staked"]
     assert isinstance(world, ValidatorWorld)
     world.reset()
-    assert perform(world, ["honest_report", ORACLE, 0, 0]) is None
+    next_frame = world.oracle.time_of(world.oracle.next_slot()) - world.chain.now
+    perform(world, ["make_block", next_frame, 0])
+    assert perform(world, ["honest_report", OUTSIDER, 0, 0]) is None
     world.beacon.validators[world.counted()[0]].balance -= 1
     with pytest.raises(Mismatch, match="INV-02: the books are not what the beacon chain says"):
         demand_the_same(world)

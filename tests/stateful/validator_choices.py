@@ -10,17 +10,16 @@ from typing import Any
 from floe.model.basics import BPS, DAY, ETHER, GWEI, YEAR, ZERO, Address
 from floe.model.beacon import BALANCES_GINDEX, FAR_FUTURE, VALIDATORS_GINDEX, key_of
 from floe.model.registry import KEEPER_ROLE, OPERATORS_ROLE, Operator, State, Validator
+from floe.model.tokens import COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE
 from tests.stateful.actions import Action, perform
 from tests.stateful.choices import Choices
 from tests.stateful.invariants import Guard, demand, parts_of
 from tests.stateful.invariants import finish as finish_books
 from tests.stateful.validators import (
     CONSOLIDATIONS,
-    COUNCIL,
     KEEPERS,
     MANAGERS,
     NUMBERS,
-    SECONDS_PER_SLOT,
     SPOILED,
     VALIDATOR_CALLS,
     VALIDATOR_REGISTRY,
@@ -31,13 +30,15 @@ from tests.stateful.validators import (
 )
 from tests.stateful.world import (
     ADMIN,
+    COUNCIL,
     EXECUTION_VAULT,
     FAUCET,
-    ORACLE,
     OUTSIDER,
     POOL,
     REENTERER,
     REFUSER,
+    REPORT_ORACLE,
+    SECONDS_PER_SLOT,
     STAKERS,
     TREASURER,
 )
@@ -82,10 +83,6 @@ class ValidatorChoices(Choices):
             return usual
         having = sorted(account for member_role, account in members if member_role == role)
         return self.pick(having) if having and self.chance(60) else self.anybody()
-
-    def member(self, role: str) -> Address:
-        account = super().member(role)
-        return account if account != VALIDATOR_REGISTRY else self.anybody()  # it sends no transactions
 
     def operator(self) -> int:
         count = len(self.w.registry.operators)
@@ -338,6 +335,10 @@ class ValidatorChoices(Choices):
     def make_block(self) -> list[Action]:
         day = self.pick((12, 12, 384, 384, 3_600, 6 * 3_600, DAY, 2 * DAY, 3 * DAY))
         seconds = day if self.chance(96) else self.upto(40 * DAY)
+        if self.chance(50):  # at the first slot of a frame, which an oracle looks at
+            oracle = self.w.oracle
+            frame = oracle.frame_slots() * oracle.seconds_per_slot
+            seconds += -(self.w.chain.now + seconds - oracle.genesis_time) % frame
         block: Action = ["make_block", seconds, self.pick((0, 0, 0, 1, 9))]
         if ("registry", VALIDATOR_REGISTRY) not in self.w.pool.roles.members and self.chance(40):
             return [self.switch_registry(), block]
@@ -379,7 +380,15 @@ class ValidatorChoices(Choices):
 
     def honest_report(self) -> Action:
         age = 0 if self.chance(60) else self.bits(2)
-        return ["honest_report", self.member("oracle"), age, self.pick((0, BPS, BPS, 2 * BPS))]
+        return ["honest_report", self.anybody(), age, self.pick((0, BPS, BPS, 2 * BPS))]
+
+    def honest_accept(self) -> Action:
+        return ["honest_accept", self.councillor()]
+
+    def reject(self) -> Action:
+        """Let the council drop what is held."""
+        held = self.w.oracle.held
+        return ["reject", self.councillor(), list(held) if held else self._plain(0)]
 
     def ordered(self) -> Action:
         """Let the ETH that comes back from the registry or the vault arrive where something else is done meanwhile."""
@@ -428,6 +437,7 @@ VALIDATOR_WEIGHTS: dict[Callable[[ValidatorChoices], Any], int] = {
     ValidatorChoices.slash: 8, ValidatorChoices.leave: 8, ValidatorChoices.earn: 25,
     ValidatorChoices.lose: 4, ValidatorChoices.overdue: 6,
     ValidatorChoices.force_registry: 2, ValidatorChoices.honest_report: 45, ValidatorChoices.ordered: 14,
+    ValidatorChoices.honest_accept: 25, ValidatorChoices.reject: 2, ValidatorChoices.set_committee: 2,
 }  # fmt: skip
 VALIDATOR_LOTS = [choose for choose, weight in VALIDATOR_WEIGHTS.items() for _ in range(weight)]
 
@@ -527,8 +537,8 @@ def check_sums(w: ValidatorWorld) -> None:
 def _for_the_pool(action: Action) -> Action:
     """Name an action as the pool sees it: the registry asks for ETH and raises losses, the oracle reports."""
     name = action[0]
-    if name == "honest_report":
-        return ["report", action[1]]
+    if name in ("honest_report", "honest_accept"):
+        return ["submit" if name == "honest_report" else "accept", action[1]]
     if name in ("prove", "prove_one", "top_up", "prove_withdrawn"):
         return [name, VALIDATOR_REGISTRY]
     if name in ("make_block", "force_registry"):
@@ -539,17 +549,19 @@ def _for_the_pool(action: Action) -> Action:
 def finish(w: ValidatorWorld, guard: Guard, seed: str) -> None:
     """End a sequence: report until the books say what the beacon chain says, then as everywhere."""
     check_sums(w)
-    perform(w, ["make_block", 12, 0])
-    for _ in range(3):
-        if ("oracle", ORACLE) in w.pool.roles.members:
-            pool = w.pool
-            there = w.on_beacon() + w.credited - pool.withdrawn
-            missing = there - pool.outside
-            speed = pool.assets * pool.parameters.rise_bps
-            # Only the clock of the pool goes on, as if the beacon chain stood still.
-            w.travel(max(missing * BPS * YEAR // speed + SECONDS_PER_SLOT, 0) if missing > 0 else 0)
-            perform(w, ["honest_report", ORACLE, 0, 0])
-    if ("oracle", ORACLE) in w.pool.roles.members:
+    oracle, pool = w.oracle, w.pool
+    able = all((role, REPORT_ORACLE) in pool.roles.members for role in (ORACLE_ROLE, PAUSER_ROLE))
+    able = able and (COUNCIL_ROLE, COUNCIL) in oracle.roles.members
+    for _ in range(3 if able else 0):
+        # Only the clock of the pool goes on in the end, as if the beacon chain stood still.
+        perform(w, ["make_block", max(oracle.time_of(oracle.next_slot()) - w.chain.now, 12), 0])
+        there = w.on_beacon() + w.credited - pool.withdrawn
+        missing = there - pool.outside
+        speed = pool.assets * pool.parameters.rise_bps
+        w.travel(max(missing * BPS * YEAR // speed + SECONDS_PER_SLOT, 0) if missing > 0 else 0)
+        perform(w, ["honest_report", OUTSIDER, 0, 0])
+        perform(w, ["honest_accept", COUNCIL])
+    if able:
         demand_the_same(w)
     finish_books(w, guard, seed)
 

@@ -31,7 +31,7 @@ from floe.model.beacon import (
     key_of,
 )
 from floe.model.beacon_chain import BeaconChain, Withdrawal
-from floe.model.registry import ChainConstants, Fork, RegistryParameters, Validator
+from floe.model.registry import Fork, RegistryParameters, Validator
 from floe.model.system_contracts import (
     CONSOLIDATION_CONTRACT,
     RING,
@@ -42,13 +42,17 @@ from floe.model.system_contracts import (
     RequestContract,
     SystemContracts,
 )
-from tests.stateful.actions import CALLS, DEEDS, report
+from floe.model.tokens import ORACLE_ROLE, PAUSER_ROLE
+from tests.stateful.actions import CALLS, DEEDS
+from tests.stateful.oracle import accept, agreed, submit
 from tests.stateful.world import (
     ADDRESS_WORD,
     ADMIN,
+    BEACON,
+    COUNCIL,
     DEPLOYER,
     EXECUTION_VAULT,
-    GENESIS,
+    FIRST_EPOCH,
     NAMES,
     OPERATOR,
     OUTSIDER,
@@ -56,6 +60,11 @@ from tests.stateful.world import (
     POOL,
     REENTERER,
     REGISTRY,
+    REPORT_ORACLE,
+    SECONDS_PER_SLOT,
+    SENDS_NOTHING,
+    SLASHINGS_VECTOR,
+    SLOTS_PER_EPOCH,
     STAKERS,
     WITHDRAWAL_VAULT,
     Call,
@@ -67,7 +76,7 @@ from tests.stateful.world import (
     slots,
 )
 
-VALIDATOR_REGISTRY = created(11)
+VALIDATOR_REGISTRY = created(12)
 DEPOSITS, BLOCK_ROOTS, WITHDRAWALS, CONSOLIDATIONS, SYSTEM = (
     address.lower()
     for address in (
@@ -82,12 +91,11 @@ NAMES |= {
     VALIDATOR_REGISTRY: "validator registry", DEPOSITS: "deposit contract", BLOCK_ROOTS: "block roots",
     WITHDRAWALS: "withdrawal requests", CONSOLIDATIONS: "consolidation requests",
 }  # fmt: skip
+SENDS_NOTHING.add(VALIDATOR_REGISTRY)
 ADDRESS_WORD |= {account: bytes(12) + bytes.fromhex(account[2:]) for account in NAMES}
 
-COUNCIL, KEEPERS, MANAGERS = PAUSER, (OPERATOR, REENTERER), (STAKERS[0], STAKERS[1], REENTERER)
-"""Who has the registry's roles first, and who manages operators."""
-SECONDS_PER_SLOT, SLOTS_PER_EPOCH, SLASHINGS_VECTOR = 12, 32, 8_192
-FIRST_EPOCH = 400
+KEEPERS, MANAGERS = (OPERATOR, REENTERER), (STAKERS[0], STAKERS[1], REENTERER)
+"""Who has the registry's role first, and who manages operators."""
 PARAMETERS = RegistryParameters(slashing_bps=500, promise=14 * DAY)
 OTHERS_BALANCE = 33 * 10**15
 """Gwei of the rest of Ethereum's validators."""
@@ -145,10 +153,7 @@ class ValidatorWorld(World):
         self._place_system_contracts()
         self._deploy_registry(artifacts["ValidatorRegistry"])
         self.beacon = BeaconChain(
-            GENESIS - FIRST_EPOCH * SLOTS_PER_EPOCH * SECONDS_PER_SLOT,
-            SECONDS_PER_SLOT,
-            SLOTS_PER_EPOCH,
-            SLASHINGS_VECTOR,
+            *BEACON,
             FIRST_EPOCH * SLOTS_PER_EPOCH,
             background=OTHERS_BALANCE,
             finalized_epoch=FIRST_EPOCH - 2,
@@ -160,8 +165,8 @@ class ValidatorWorld(World):
             times = (FIRST_EPOCH - 390,) * 2
             self.beacon.validators.append(BeaconValidator(key, credentials, 32 * GWEI, 32 * GWEI, False, *times))
         self.blocks: list[Block] = []
-        self.referred = 0
-        """Slot that the last report was about."""
+        self.held_block: Block | None = None
+        """What the report says that is held, or was held last."""
         self.credited = 0
         """Wei that the beacon chain paid into the vault for counted validators."""
         self.logged: list[Deposit] = []
@@ -188,16 +193,10 @@ class ValidatorWorld(World):
                 self.evm.insert_account_storage(account.address, 0, 0)
 
     def _deploy_registry(self, artifact: Compiled) -> None:
-        constants = ChainConstants(
-            GENESIS - FIRST_EPOCH * SLOTS_PER_EPOCH * SECONDS_PER_SLOT,
-            SECONDS_PER_SLOT,
-            SLOTS_PER_EPOCH,
-            SLASHINGS_VECTOR,
-        )
         forks = [Fork(FIRST_EPOCH * SLOTS_PER_EPOCH + 3, VALIDATORS_GINDEX, BALANCES_GINDEX)]  # after the first block
         types = ["address"] * 3 + ["address[]", "(address,uint256,uint256,uint256,uint256)"]
         types += ["(uint256,uint256,uint256)[]", "(uint256,uint256)"]
-        arguments = [POOL, ADMIN, COUNCIL, KEEPERS, (DEPOSITS, *constants), forks, PARAMETERS]
+        arguments = [POOL, ADMIN, COUNCIL, KEEPERS, (DEPOSITS, *BEACON), forks, PARAMETERS]
         deployed = self.evm.deploy(DEPLOYER, artifact.initcode + abi_encode(types, arguments))
         self.evm.reset_transient_storage()
         if deployed.lower() != VALIDATOR_REGISTRY:
@@ -212,7 +211,7 @@ class ValidatorWorld(World):
             frozenset((EXECUTION_VAULT, REENTERER)),
         )
         self.registry = self.model.add_registry(
-            VALIDATOR_REGISTRY, self.system, constants, forks, PARAMETERS, ADMIN, COUNCIL, list(KEEPERS)
+            VALIDATOR_REGISTRY, self.system, BEACON, forks, PARAMETERS, ADMIN, COUNCIL, list(KEEPERS)
         )
         self.registry_selectors = {
             text: int(number, 16).to_bytes(4, "big") for text, number in artifact.method_ids.items()
@@ -235,14 +234,14 @@ class ValidatorWorld(World):
         super().keep()
         if self.ready:
             self._kept_beacon = (
-                self.beacon.copied(), list(self.blocks), self.referred, self.credited, list(self.logged),
+                self.beacon.copied(), list(self.blocks), self.held_block, self.credited, list(self.logged),
                 self.forced,
             )  # fmt: skip
 
     def reset(self) -> None:
         """Go back to the state kept, the beacon chain too."""
         super().reset()
-        beacon, blocks, self.referred, self.credited, logged, self.forced = self._kept_beacon
+        beacon, blocks, self.held_block, self.credited, logged, self.forced = self._kept_beacon
         self.beacon, self.blocks, self.logged = beacon.copied(), list(blocks), list(logged)
 
     # --- transactions ---
@@ -798,35 +797,75 @@ def force_registry(w: ValidatorWorld, amount: int) -> None:
 
 
 def honest_report(w: ValidatorWorld, sender: Address, age: int, loss_bps: int) -> str | None:
-    """Report what a block shows that is not older than the one reported last; nobody can make it revert."""
-    block = next((b for b in w.blocks[-1 - age % len(w.blocks) :] if b.state.slot >= w.referred), None)
-    if block is None:
+    """Bring a report about the newest frame, or one `age` frames before it; nobody can make it revert."""
+    oracle, pool = w.oracle, w.pool
+    frame = oracle.frame_slots()
+    newest = (w.chain.now - oracle.genesis_time) // oracle.seconds_per_slot // frame * frame
+    slot = max(newest - age * frame, oracle.next_slot())
+    block = next((block for block in reversed(w.blocks) if block.state.slot <= slot), None)
+    if slot > newest or block is None or oracle.time_of(slot) + oracle.parameters.max_age < w.chain.now:
         return "nothing to report"
-    pool = w.pool
-    pending_loss = block.losing * loss_bps // BPS
-    before = pool.outside
-    room = pool.assets * pool.parameters.rise_bps * (w.chain.now - pool.report_at) // (BPS * YEAR)
-    withdrawn = pool.withdrawn
-    reason = w.run(
-        report(
-            w, sender, block.cl, block.deposited, block.withdrawn, block.donated, block.tail, pending_loss, block.raised
-        )
-    )
+    # Gifts that went to the pool as principal were more than is left of it: what was told stays told.
+    told = max(oracle.withdrawn_gwei * GWEI - block.withdrawn, 0)
+    block = block._replace(withdrawn=block.withdrawn + told, donated=block.donated - told)
+    fields = [
+        slot, block.cl, block.deposited, block.withdrawn, block.donated, block.tail,
+        block.losing * loss_bps // BPS, block.raised, 0, 0,
+    ]  # fmt: skip
+    before = Books.of(w)
+    reason = w.run(submit(w, sender, fields, *agreed(w)))
     if reason is not None:
-        if ("oracle", sender) in pool.roles.members and not w.orders:
+        able = all((role, REPORT_ORACLE) in pool.roles.members for role in (ORACLE_ROLE, PAUSER_ROLE))
+        if able and not w.orders:
             raise Mismatch(f"INV-19: an honest report reverts: {reason}")
         return reason
-    w.referred = block.state.slot
-    # INV-02: what is outside is what the beacon chain has, is on its way there, or lies in the vault for the pool.
-    there = block.cl + pool.deposited - block.deposited + block.withdrawn
-    if there - withdrawn <= before + room and block.losing == 0 == pool.raised_gwei - block.raised:
-        if pool.outside + pool.withdrawn != there:
-            raise Mismatch(f"INV-02: outside {pool.outside} + {pool.withdrawn}, the beacon chain says {there}")
-    elif pool.outside + pool.withdrawn > there:
-        raise Mismatch(f"INV-02: more outside ({pool.outside} + {pool.withdrawn}) than there is ({there})")
+    if oracle.held is not None:
+        w.held_block = block
+    else:
+        before.judge(w, block)
     return None
 
 
+def honest_accept(w: ValidatorWorld, sender: Address) -> str | None:
+    """Let the council accept the report that is held."""
+    held = w.oracle.held
+    if held is None:
+        return "nothing is held"
+    before, block = Books.of(w), w.held_block
+    reason = w.run(accept(w, sender, list(held)))
+    if reason is None:
+        assert block is not None
+        before.judge(w, block)
+    return reason
+
+
+class Books(NamedTuple):
+    """What the pool said before a report."""
+
+    outside: int
+    withdrawn: int
+    room: int
+
+    @classmethod
+    def of(cls, w: ValidatorWorld) -> Books:
+        """Return what the pool says now."""
+        pool = w.pool
+        room = pool.assets * pool.parameters.rise_bps * (w.chain.now - pool.report_at) // (BPS * YEAR)
+        return cls(pool.outside, pool.withdrawn, room)
+
+    def judge(self, w: ValidatorWorld, block: Block) -> None:
+        """INV-02: what is outside is what the beacon chain has, is on its way there, or lies in the vault for us."""
+        pool = w.pool
+        there = block.cl + pool.deposited - block.deposited + block.withdrawn
+        settled = block.losing == 0 == pool.raised_gwei - block.raised
+        if there - self.withdrawn <= self.outside + self.room and settled:
+            if pool.outside + pool.withdrawn != there:
+                raise Mismatch(f"INV-02: outside {pool.outside} + {pool.withdrawn}, the beacon chain says {there}")
+        elif pool.outside + pool.withdrawn > there:
+            raise Mismatch(f"INV-02: more outside ({pool.outside} + {pool.withdrawn}) than there is ({there})")
+
+
 DEEDS |= {
-    function.__name__: function for function in (make_block, slash, leave, earn, lose, force_registry, honest_report)
+    function.__name__: function
+    for function in (make_block, slash, leave, earn, lose, force_registry, honest_report, honest_accept)
 }

@@ -11,7 +11,7 @@ together by hand, state is read from storage and not through calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NoReturn, Protocol
 
 from coincurve import PrivateKey
@@ -20,9 +20,11 @@ from eth_utils.crypto import keccak
 from pyrevm import EVM, BlockEnv, CfgEnv, Env
 
 from floe import model
-from floe.model.basics import GWEI, Address, Revert
+from floe.model.basics import DAY, GWEI, Address, Revert
+from floe.model.oracle import FrameReport, OracleParameters
 from floe.model.parameters import NAMES as PARAMETER_NAMES
 from floe.model.queue import PARTLY_CLAIMED
+from floe.model.registry import ChainConstants
 
 CHAIN_ID = 1
 GAS = 30_000_000
@@ -35,7 +37,7 @@ SEED = GWEI
 WEALTH = 2**100
 """Wei that every actor starts with: more than the pool can hold."""
 
-CONTRACTS = ("FloePool", "WithdrawalQueue", "RebasingToken", "WithdrawalVault", "ExecutionVault")
+CONTRACTS = ("FloePool", "WithdrawalQueue", "RebasingToken", "WithdrawalVault", "ExecutionVault", "ReportOracle")
 REGISTRY_CONTRACT = "ValidatorRegistry"
 """Only worlds with validators need it."""
 MOCKS = ("Reenterer", "EtherRefuser")
@@ -51,6 +53,22 @@ PARAMETERS = model.Parameters(
     stale_after=4 * 86_400,
 )
 CEILING_GWEI = 2**96 // GWEI
+SECONDS_PER_SLOT, SLOTS_PER_EPOCH, SLASHINGS_VECTOR = 12, 32, 8_192
+FIRST_EPOCH = 400
+"""Of the beacon chain, when all is deployed."""
+BEACON = ChainConstants(
+    GENESIS - FIRST_EPOCH * SLOTS_PER_EPOCH * SECONDS_PER_SLOT, SECONDS_PER_SLOT, SLOTS_PER_EPOCH, SLASHINGS_VECTOR
+)
+ORACLE_PARAMETERS = OracleParameters(
+    frame_epochs=1,
+    max_age=DAY,
+    resolve_time=DAY,
+    loss_bps=100,
+    window_bps=300,
+    window=36 * DAY,
+    alarm_bps=100,
+)
+QUORUM = 2
 
 
 class Compiled(Protocol):
@@ -83,9 +101,16 @@ def _account(name: str) -> Address:
     return "0x" + keccak(text=name)[12:].hex()
 
 
+def _address_of(key: PrivateKey) -> Address:
+    return "0x" + keccak(key.public_key.format(compressed=False)[1:])[12:].hex()
+
+
 STAKER_KEYS = [PrivateKey(keccak(text=f"staker {i}")) for i in range(4)]
-STAKERS: list[Address] = ["0x" + keccak(key.public_key.format(compressed=False)[1:])[12:].hex() for key in STAKER_KEYS]
+STAKERS: list[Address] = list(map(_address_of, STAKER_KEYS))
 """They have a key, so they can sign permits."""
+MEMBER_KEYS = [PrivateKey(keccak(text=f"member {i}")) for i in range(4)]
+MEMBERS: list[Address] = list(map(_address_of, MEMBER_KEYS))
+"""They may be in the oracle's committee; the first three are at first."""
 DEPLOYER, FAUCET, OUTSIDER, OPERATOR, ORACLE, PAUSER, TREASURER = map(
     _account, ("deployer", "faucet", "outsider", "operator", "oracle", "pauser", "treasurer")
 )
@@ -99,13 +124,16 @@ def created(nonce: int) -> Address:
 
 # In the order of their deployment.
 ADMIN, REGISTRY, REENTERER, REFUSER, BURNER, GORGER = map(created, range(6))
-WITHDRAWAL_VAULT, EXECUTION_VAULT, POOL, QUEUE, TOKEN = map(created, range(6, 11))
+WITHDRAWAL_VAULT, EXECUTION_VAULT, POOL, QUEUE, TOKEN, REPORT_ORACLE = map(created, range(6, 12))
+COUNCIL = PAUSER
+"""Decides on held reports, and about operators."""
 
 REENTERERS = (ADMIN, REGISTRY, REENTERER)
 """They take ETH and tickets, unless they have an order."""
 CODED = frozenset((*REENTERERS, REFUSER, BURNER, GORGER))
 """Actors with code."""
 ACTORS: list[Address] = [*STAKERS, OUTSIDER, OPERATOR, ORACLE, PAUSER, TREASURER, *REENTERERS, REFUSER, BURNER, GORGER]
+"""ORACLE is one that the admin may appoint besides the contract."""
 PROTOCOL: list[Address] = [POOL, QUEUE, TOKEN, WITHDRAWAL_VAULT, EXECUTION_VAULT]
 EVERYBODY: list[Address] = [*ACTORS, *PROTOCOL]
 REFUSING = CODED - {*REENTERERS} | {TOKEN, WITHDRAWAL_VAULT, EXECUTION_VAULT}
@@ -116,13 +144,45 @@ NAMES: dict[Address, str] = {
     OUTSIDER: "outsider", OPERATOR: "operator", ORACLE: "oracle", PAUSER: "pauser", TREASURER: "treasurer",
     ADMIN: "admin", REGISTRY: "registry", REENTERER: "reenterer", REFUSER: "refuser", BURNER: "burner",
     GORGER: "gorger", POOL: "pool", QUEUE: "queue", TOKEN: "token", WITHDRAWAL_VAULT: "withdrawal vault",
-    EXECUTION_VAULT: "execution vault", FAUCET: "faucet", model.ZERO: "nobody",
+    EXECUTION_VAULT: "execution vault", FAUCET: "faucet", model.ZERO: "nobody", REPORT_ORACLE: "report oracle",
+    **{account: f"member {i}" for i, account in enumerate(MEMBERS)},
 }  # fmt: skip
+SENDS_NOTHING = {REPORT_ORACLE}
+"""Contracts with roles that act only when they are called."""
 ADDRESS_WORD: dict[Address, bytes] = {account: bytes(12) + bytes.fromhex(account[2:]) for account in NAMES}
 """Addresses as words of calldata."""
 ROLE_IDS = {"admin": bytes(32)} | {
     name: keccak(text=f"{name.upper()}_ROLE") for name in ("oracle", "registry", "pauser")
 }
+ORACLE_ROLE_IDS = {"admin": bytes(32), "council": keccak(text="COUNCIL_ROLE")}
+
+# --- the oracle's digests ---
+
+_REPORT_TYPE = keccak(
+    text="Report(uint256 ref_slot,uint256 cl,uint256 deposited_at_ref,uint256 withdrawn_at_ref,uint256 donated_at_ref,"
+    "uint256 queue_tail_at_ref,uint256 pending_loss,uint256 raised_at_ref,bytes32 balances_root,bytes32 balances_hash)"
+)
+DOMAIN_TYPE = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+_ORACLE_DOMAIN = keccak(
+    DOMAIN_TYPE
+    + keccak(text="Floe ReportOracle")
+    + keccak(text="1")
+    + CHAIN_ID.to_bytes(32, "big")
+    + ADDRESS_WORD[REPORT_ORACLE]
+)
+
+
+@lru_cache(maxsize=1_024)
+def encode_report(report: FrameReport) -> bytes:
+    """ABI-encode a report of the oracle."""
+    return b"".join([number.to_bytes(32, "big") for number in report])
+
+
+@lru_cache(maxsize=1_024)
+def digest_of(report: FrameReport) -> int:
+    """Return what members sign (EIP-712), as a number."""
+    return int.from_bytes(keccak(b"\x19\x01" + _ORACLE_DOMAIN + keccak(_REPORT_TYPE + encode_report(report))), "big")
+
 
 # --- calls ---
 
@@ -231,9 +291,12 @@ class World:
         self._deploy(artifacts)
         self._look_up(artifacts)
         accounts = model.Accounts(
-            POOL, QUEUE, WITHDRAWAL_VAULT, EXECUTION_VAULT, TOKEN, ADMIN, ORACLE, REGISTRY, PAUSER, TREASURER
+            POOL, QUEUE, WITHDRAWAL_VAULT, EXECUTION_VAULT, TOKEN, ADMIN, REPORT_ORACLE, REGISTRY, PAUSER, TREASURER
         )
         self.model = model.Protocol(accounts, PARAMETERS, CEILING_GWEI, SEED, GENESIS)
+        self.oracle = self.model.add_oracle(
+            REPORT_ORACLE, ADMIN, COUNCIL, MEMBERS[:3], QUORUM, BEACON, ORACLE_PARAMETERS
+        )
         self.chain, self.pool, self.queue, self.token = (
             self.model.chain, self.model.pool, self.model.queue, self.model.token
         )  # fmt: skip
@@ -246,6 +309,7 @@ class World:
         for account in REENTERERS:
             self.chain.on_ether[account] = self._on_ether(account)
             self.chain.on_ticket[account] = self._on_ticket(account)
+            self.chain.on_signature[account] = self._on_signature(account)
         for account in (REFUSER, BURNER, TOKEN):
             self.chain.on_ether[account] = lambda *_: False
         self.chain.on_ether[GORGER] = lambda _, __, gas: gas is None
@@ -256,7 +320,7 @@ class World:
         """Wei of everybody together: never changes."""
         self.transactions = 0
         """Calls made so far."""
-        self.words = self.pool.words()
+        self.words, self.oracle_words = self.pool.words(), self.oracle.words()
         self.keep()
         self.check_all()
 
@@ -269,9 +333,17 @@ class World:
         evm.set_block_env(BlockEnv(timestamp=GENESIS))
         numbers = tuple(getattr(PARAMETERS, name) for name in PARAMETER_NAMES)
         setup = (
-            QUEUE, WITHDRAWAL_VAULT, EXECUTION_VAULT, ADMIN, ORACLE, REGISTRY, PAUSER, TREASURER, CEILING_GWEI, numbers
+            QUEUE, WITHDRAWAL_VAULT, EXECUTION_VAULT, ADMIN, REPORT_ORACLE, REGISTRY, PAUSER, TREASURER, CEILING_GWEI,
+            numbers,
         )  # fmt: skip
         setup_type = "(" + "address," * 8 + "uint256,(" + ",".join(["uint256"] * 8) + "))"
+        oracle_types = ["address"] * 3 + [
+            "address[]",
+            "uint256",
+            "(uint256,uint256,uint256)",
+            f"({','.join(['uint256'] * 7)})",
+        ]
+        oracle = [POOL, ADMIN, COUNCIL, MEMBERS[:3], QUORUM, BEACON[:3], tuple(ORACLE_PARAMETERS)]
         ways = ((REFUSER, 1), (BURNER, 2), (GORGER, 4))
         plan: list[tuple[Address, str, list[str], list[Any], int]] = [
             *((account, "Reenterer", [], [], 0) for account in REENTERERS),
@@ -281,6 +353,7 @@ class World:
             (POOL, "FloePool", [setup_type], [setup], SEED),
             (QUEUE, "WithdrawalQueue", ["address"], [POOL], 0),
             (TOKEN, "RebasingToken", ["address"], [POOL], 0),
+            (REPORT_ORACLE, "ReportOracle", oracle_types, oracle, 0),
         ]
         for account, name, types, arguments, value in plan:
             deployed = evm.deploy(DEPLOYER, artifacts[name].initcode + abi_encode(types, arguments), value)
@@ -303,7 +376,13 @@ class World:
         self.execute_selector = selectors["Reenterer"]["execute(address,bytes,uint256)"]
         self.order_selector = selectors["Reenterer"]["order(uint256,address,bytes,uint256)"]
 
+        self.oracle_selectors = selectors["ReportOracle"]
+
         pool, queue, token = (slots(artifacts[name]) for name in CONTRACTS[:3])
+        oracle = slots(artifacts["ReportOracle"])
+        self.oracle_slots = tuple(oracle[name] for name in ("live", "last_word", "losses", "held_times"))
+        self.held_digest_slot, self.places_slot = oracle["held_digest"], oracle["places"]
+        self.votes_slot, self.oracle_role_slots = oracle["votes"], MappingSlots(oracle["hasRole"])
         self.word_slots = tuple(
             pool[name] for name in ("totals", "stream_word", "away", "past", "exits", "flows", "live", "donated")
         )
@@ -333,7 +412,7 @@ class World:
         state, reactions = self._kept
         self.model.restore(state)
         self.reactions = dict(reactions)
-        self.words = self.pool.words()
+        self.words, self.oracle_words = self.pool.words(), self.oracle.words()
         self.travel(0)
 
     def travel(self, seconds: int) -> None:
@@ -374,7 +453,7 @@ class World:
             raise Mismatch(f"contract: {_ending(got)}, model: {_ending(reason)}")
         if reason is not None:
             # The EVM took everything back; so must the model have.
-            if self.pool.words() != self.words:
+            if self.pool.words() != self.words or self.oracle.words() != self.oracle_words:
                 raise Mismatch("the model changed although it reverted")
             return reason
         if output != (answer.to_bytes(32, "big") if answer.__class__ is int else encode_answer(answer)):
@@ -426,6 +505,9 @@ class World:
             return self.orders.get(account, (0, None))[0] != MISANSWER
 
         return on_ticket
+
+    def _on_signature(self, account: Address) -> Callable[[Any, Any], bool]:
+        return lambda message, signature: signature.signer == account and signature.signed == message
 
     def _react(self, account: Address) -> None:
         """Do what contracts/mocks/Reenterer.vy does."""
@@ -482,10 +564,30 @@ class World:
                     raise Mismatch(f"wrapped shares of {NAMES[account]} differ")
         for ticket in tickets:
             self._check_ticket(ticket)
+        if target == REPORT_ORACLE or self.orders:
+            self._check_oracle()
+
+    def _check_oracle(self) -> None:
+        """Compare the oracle's words, and the committee with its votes."""
+        oracle, storage, me = self.oracle, self._storage, REPORT_ORACLE
+        self.oracle_words = words = oracle.words()
+        for slot, word in zip(self.oracle_slots, words, strict=True):
+            if (got := storage(me, slot)) != word:
+                raise Mismatch(f"a word of the oracle differs: {got:#x}, model {word:#x}")
+        if storage(me, self.held_digest_slot) != (digest_of(oracle.held) if oracle.held else 0):
+            raise Mismatch("the held report differs")
+        for place in range(len(oracle.members) + 1):
+            known = place < len(oracle.members)
+            vote = oracle.votes.get(place)
+            if storage(me, self.places_slot + place) != (oracle.place_word(place) if known else 0):
+                raise Mismatch(f"place {place} of the committee differs")
+            if storage(me, self.votes_slot + place) != (digest_of(vote) if vote else 0):
+                raise Mismatch(f"the vote of place {place} differs")
 
     def check_all(self) -> None:
         """Compare everything stored, and everybody's ETH."""
         self.check(TOKEN, tuple(EVERYBODY), tuple(range(len(self.queue.ends))))
+        self._check_oracle()
         pool, queue, token, storage = self.pool, self.queue, self.token, self.evm.storage
         self._explain_ether()
         expected: list[tuple[str, Address, int, int]] = [
@@ -498,8 +600,13 @@ class World:
             expected += [(f"{name} allowance", contract, slots[pair], n) for pair, n in allowances.amounts.items()]
             nonces = self.nonce_slots[contract]
             expected += [(f"{name} nonce", contract, nonces[owner], n) for owner, n in allowances.nonces.items()]
+        for role, number in ORACLE_ROLE_IDS.items():
+            for account in ACTORS:
+                slot = self.oracle_role_slots[number, account]
+                known = (role, account) in self.oracle.roles.members
+                expected.append((f"role {role} of the oracle", REPORT_ORACLE, slot, known))
         for role, number in ROLE_IDS.items():
-            for account in EVERYBODY:
+            for account in (*EVERYBODY, REPORT_ORACLE):
                 slot = self.role_slots[number, account]
                 expected.append((f"role {role}", POOL, slot, (role, account) in pool.roles.members))
         for point in range(len(queue.filled_shares)):
