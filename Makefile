@@ -38,9 +38,10 @@ invariants: setup ## a second engine (forge) checks the same books against its o
 mutants: setup ## seed bugs into the contracts: campaign or tests must find every one (SCORE=200: a larger sample)
 	python -m tests.mutants.run $(if $(SCORE),--score $(SCORE))
 
-bench: setup ## measure gas against bars and peers, and how long large proofs and checks of deposits take
+bench: setup ## measure gas against bars and peers, and how long large proofs, reports and checks of deposits take
 	python -m bench.gas
 	python -m bench.ssz
+	python -m bench.report
 	python -m bench.deposits
 
 demo: setup ## watch ETH go in, rewards stream, a loss happen, exits being paid

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -76,8 +76,11 @@ class Watch:
         return Taken(validators, self._rooted - self._cpu, cpu - self._rooted, clock - self._clock, gib, root.hex())
 
 
-def make_state(validators: int) -> bytes:
-    """Return a state of that many validators, with everything that grows with them random."""
+def make_state(validators: int, given: Mapping[str, bytes] | None = None) -> bytes:
+    """Return a state of that many validators, with everything that grows with them random.
+
+    `given` are the bytes of fields that shall be something else.
+    """
     random, kinds = np.random.default_rng(SEED), beacon_state(FORK, MAINNET).fields()
     rows = np.frombuffer(random.bytes(validators * VALIDATOR.itemsize), VALIDATOR).copy()
     rows["slashed"] = random.integers(0, 100, validators) == 0
@@ -92,6 +95,7 @@ def make_state(validators: int) -> bytes:
         parts[name] = random.bytes(len(parts[name]))
     parts["historical_summaries"] = random.bytes(64 * 1_000)
     parts["pending_deposits"] = random.bytes(192 * 1_000)
+    parts |= given or {}
 
     offset = sum(kind.type_byte_length() if kind.is_fixed_byte_length() else 4 for kind in kinds.values())
     head, tail = [], []
