@@ -137,35 +137,50 @@ class Watch:
         self._metrics.note(f"node {node}", None)
 
 
+class WatchedClient(BeaconClient):
+    """A client whose requests are tried again, every failure with its name. Also raises NodeError."""
+
+    def __init__(self, url: str, watch: Watch, timeout: float = 30.0) -> None:
+        super().__init__(url, timeout, attempts=1)
+        self._watch = watch
+
+    def _request(self, *arguments: Any, **options: Any) -> requests.Response:
+        def once() -> requests.Response:
+            try:
+                return super(WatchedClient, self)._request(*arguments, **options)
+            except MissingError:
+                raise
+            except BeaconError as error:
+                raise self._watch.error(Fault(error.fault), self.name, str(error)) from error
+
+        return retry(once)
+
+
 class BeaconNode:
     """One beacon node. Every method raises NodeError."""
 
     def __init__(self, url: str, chain: Chain, watch: Watch, timeout: float = 30.0) -> None:
-        self.client = BeaconClient(url, timeout, attempts=1)
+        self.client = WatchedClient(url, watch, timeout)
         self.name, self._chain, self._watch, self._identified = self.client.name, chain, watch, False
 
-    def ask(self, call: Callable[[BeaconClient], Value], attempts: int = 4) -> Value:
+    def ask(self, call: Callable[[BeaconClient], Value]) -> Value:
         """Return what `call` returns for the client; what goes wrong gets its name. MissingError passes through."""
-
-        def once() -> Value:
-            try:
-                return call(self.client)
-            except MissingError:
-                raise
-            except BeaconError as error:
-                fault = Fault.LAGGING if error.fault == "unverified" else Fault(error.fault)
-                raise self.error(fault, str(error)) from error
-            except (ContainerError, StateError) as error:
-                raise self.error(Fault.MALFORMED, str(error)) from error
-
-        return retry(once, attempts)
+        try:
+            return call(self.client)
+        except MissingError:
+            raise
+        except BeaconError as error:
+            fault = Fault.LAGGING if error.fault == "unverified" else Fault(error.fault)
+            raise self.error(fault, str(error)) from error
+        except (ContainerError, StateError) as error:
+            raise self.error(Fault.MALFORMED, str(error)) from error
 
     def identify(self) -> None:
         """Check, until it was right once, that the node is on the chain and knows its forks."""
         if self._identified:
             return
         self.client.__dict__.pop("spec", None)  # ask again
-        found, spec = self.ask(beacon_facts.read, attempts=2), self.client.spec
+        found, spec = self.ask(beacon_facts.read), self.client.spec
         if int(spec.get("DEPOSIT_CHAIN_ID", self._chain.chain_id)) != self._chain.chain_id:
             raise self.error(Fault.WRONG_CHAIN, f"its chain id is {spec['DEPOSIT_CHAIN_ID']}")
         mine = self._chain.beacon
@@ -181,7 +196,7 @@ class BeaconNode:
 
     def head(self, max_age: float | None, max_finality_epochs: int) -> int:
         """Return the slot of its head, if that is not too old (seconds), nor finality too far behind it (epochs)."""
-        slot = int(self.ask(lambda client: client.header("head"), attempts=2).message.slot)
+        slot = int(self.ask(lambda client: client.header("head")).message.slot)
         age = time.time() - self._chain.time_of(slot)
         if max_age is not None and age > max_age:
             raise self.error(Fault.LAGGING, f"its head is slot {slot}, {age:.0f} s ago")
