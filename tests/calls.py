@@ -16,8 +16,12 @@ from tests import sources
 from tests.beacon import LIMITS, WITHDRAWAL, Fork, Validators, alone, pubkey_of, signature_of
 from tests.evm import ETHER, Account, Contract, functions
 from tests.fees import Parts, deploy_splitter
+from tests.oracle import LIMITS as ORACLE_LIMITS
+from tests.oracle import MEMBERS, Oracle
 from tests.protocol import (
     DEPOSIT,
+    FULFIL,
+    INSTANT_EXIT,
     PARAMETERS,
     RECEIVER,
     SAVER,
@@ -36,6 +40,7 @@ CONTRACTS = (
     "ExecutionVault",
     "ValidatorRegistry",
     "FeeSplitter",
+    "ReportOracle",
 )
 """Contracts whose functions people and other contracts call for money."""
 
@@ -100,8 +105,9 @@ class Stage:
         protocol.evm.fund(protocol.execution_vault, ETHER)
         self._validators()
         self._fees()
+        self._oracle()
         self.calls = {**self._pool(), **self._queue(), **self._token(), **self._vaults(), **self._registry()}
-        self.calls |= self._splitter()
+        self.calls |= {**self._splitter(), **self._reports()}
 
     def _validators(self) -> None:
         """Deploy a registry in which the wallet has every role and manages operator 1, with validators."""
@@ -126,6 +132,35 @@ class Stage:
         protocol.pool.transfer(splitter, ETHER, sender=SAVER)
         splitter.distribute()
         protocol.pool.transfer(splitter, ETHER, sender=SAVER)
+
+    def _oracle(self) -> None:
+        """Deploy an oracle in which the wallet has every role and a seat, with a held report that pauses nothing."""
+        protocol, wallet = self.protocol, self.wallet
+        members: list[Account] = [*(member.address for member in MEMBERS[:4]), wallet]
+        self.oracle = Oracle(protocol, members=members, limits=ORACLE_LIMITS._replace(frame_epochs=15))
+        oracle = self.oracle.contract
+        for role in (oracle.DEFAULT_ADMIN_ROLE(), oracle.COUNCIL_ROLE()):
+            oracle.grantRole(role, wallet, sender=protocol.admin)
+        self.held = self.oracle.report(gain=-100 * ETHER, slot=self.oracle.slot(back=1))
+        assert not self.oracle.submit(self.held)
+        protocol.pool.pause(DEPOSIT | FULFIL | INSTANT_EXIT, 0, sender=wallet)
+
+    def _reports(self) -> dict[str, Call]:
+        contract, oracle, wallet = self.oracle.contract, self.oracle, self.wallet
+        council, report = contract.COUNCIL_ROLE(), oracle.report()
+        digest = oracle.digest(report)
+        return _keyed(
+            Call(contract, "accept", (self.held,)),
+            Call(contract, "grantRole", (council, SPENDER)),
+            Call(contract, "reject", (oracle.digest(self.held),)),
+            Call(contract, "remove_member", (1,)),
+            Call(contract, "renounceRole", (council, wallet)),
+            Call(contract, "revokeRole", (council, SPENDER)),
+            Call(contract, "set_committee", ([SPENDER], 1)),
+            Call(contract, "set_parameters", (ORACLE_LIMITS,)),
+            Call(contract, "submit", (report, *oracle.signatures(digest, range(3)))),
+            Call(contract, "vote", (4, digest)),
+        )
 
     def _splitter(self) -> dict[str, Call]:
         splitter, registry = self.splitter, self.validators.registry

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from coincurve import PrivateKey
 from eth_utils.crypto import keccak
 
-from tests.evm import DAY, Account, Contract, address_of
+from tests.evm import DAY, Account, Contract, address_of, reverts
 from tests.protocol import Protocol
 
 GENESIS_TIME = 1_606_824_023
@@ -160,6 +160,12 @@ class Oracle:
         for place in voted:
             self.contract.vote(place, digest, sender=self.contract.members()[place])
         return bool(self.contract.submit(report, *self.signatures(digest, signed), **options))
+
+    def refuses(self, report: Report, reason: str) -> None:
+        """Demand that a report which all have signed is refused, and that `preview` refuses it as well."""
+        for call in (lambda: self.submit(report, range(5)), lambda: self.contract.preview(report)):
+            with reverts(reason):
+                call()
 
     def hold(self, **fields: Any) -> Report:
         """Submit a report that loses 3 % of the assets, or as told, and is therefore held."""

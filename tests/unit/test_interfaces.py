@@ -74,6 +74,12 @@ ROLES = """
 POOL_ROLES = "ORACLE_ROLE() bytes32 view\nREGISTRY_ROLE() bytes32 view\nPAUSER_ROLE() bytes32 view"
 
 REGISTRY_ROLES = "OPERATORS_ROLE() bytes32 view\nKEEPER_ROLE() bytes32 view"
+# Roles that people hold may be given back.
+MORE_ROLES = """
+    COUNCIL_ROLE() bytes32 view
+    getRoleAdmin(bytes32) bytes32 view
+    renounceRole(bytes32,address) - nonpayable
+"""
 FEE_ROLES = """
     COUNCIL_ROLE() bytes32 view
     MAX_TREASURY_BPS() uint256 view
@@ -108,6 +114,7 @@ CASES = [
     ("ExecutionVault", "IEtherVault", []),
     ("ValidatorRegistry", "IValidatorRegistry", [ROLES, REGISTRY_ROLES, REGISTRY]),
     ("FeeSplitter", "IFeeSplitter", [ROLES, FEE_ROLES]),
+    ("ReportOracle", "IReportOracle", [ROLES, MORE_ROLES, ERC165, ERC5267]),
 ]
 IDS = [case[0] for case in CASES]
 PAIRS = [case[:2] for case in CASES]

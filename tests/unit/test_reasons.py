@@ -118,6 +118,20 @@ UNREACHABLE = [
         "what it sends is there",
     ),
     ("FeeSplitter", "cover_loss", "caller: not the queue", "the queue is the pool's"),
+    ("ReportOracle", "submit accept reject", "pause: too long", "it pauses for two days at most, and puts back less"),
+    (
+        "ReportOracle",
+        "submit accept",
+        "caller: not a vault; caller: not the pool; vault: balance too low",
+        "the vaults are the pool's, and counters that are ahead of the vault are refused before",
+    ),
+    (
+        "ReportOracle",
+        "accept",
+        "report: deposits ahead of pool; report: raises ahead of pool; report: tail ahead of queue; "
+        "report: donations fell",
+        "it was held only because the chain knew as much, and the chain does not forget",
+    ),
     ("FeeSplitter", "cover_loss", "request: line over 95 bits", "the line is longer than all shares there ever are"),
 ]
 
@@ -137,6 +151,7 @@ OVERFLOWING = {
     "FloePool.redeem/4 shares",
     "FloePool.report/1 cl",
     "FloePool.report/1 withdrawn_at_ref",
+    "ReportOracle.set_committee/2 quorum",
     "RebasingToken.transfer/2 amount",
     "RebasingToken.transferFrom/3 amount",
     "RebasingToken.transfer_shares/2 shares",

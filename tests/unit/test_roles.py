@@ -52,6 +52,15 @@ RESTRICTED = {
     "FeeSplitter.set_parts/1": ROLE,
     "FeeSplitter.set_registry/1": ROLE,
     "FeeSplitter.set_treasury/1": ROLE,
+    "ReportOracle.accept/1": ROLE,
+    "ReportOracle.grantRole/2": ROLE,
+    "ReportOracle.reject/1": ROLE,
+    "ReportOracle.remove_member/1": ROLE,
+    "ReportOracle.renounceRole/2": SELF,
+    "ReportOracle.revokeRole/2": ROLE,
+    "ReportOracle.set_committee/2": ROLE,
+    "ReportOracle.set_parameters/1": ROLE,
+    "ReportOracle.vote/2": "committee: not this member",
     "Pauser.grantRole/2": ROLE,
     "Pauser.revokeRole/2": ROLE,
     "Pauser.renounceRole/2": SELF,
@@ -89,6 +98,7 @@ EVERYBODYS = [
     *keys("ExecutionVault", "__default__/0"),
     *keys("ValidatorRegistry", "add_bond/1 prove/1 prove_one/4 prove_withdrawn/6 record_exits/0 top_up/2"),
     *keys("FeeSplitter", "claim/1 claim/2 distribute/0 sync/1"),
+    *keys("ReportOracle", "submit/3"),
     *keys("Timelock", "__default__/0"),
 ]
 
@@ -192,6 +202,9 @@ def test_settings__through_every_public_function__stay(stage: Stage, key: str):
         found += [registry.parameters(), registry.forks(), registry.operator_count(), registry.total_weight()]
         found += [registry.operator(number)[:3] + registry.operator(number)[4:5] for number in (1, 2)]
         found += [stage.splitter.parts(), stage.splitter.treasury(), stage.splitter.registry()]
+        oracle = stage.oracle.contract
+        found += [oracle.members(), oracle.quorum(), oracle.parameters()]
+        found += [oracle.hasRole(oracle.COUNCIL_ROLE(), account) for account in (stage.wallet, OUTSIDER)]
         kinds = (registry.DEFAULT_ADMIN_ROLE(), registry.OPERATORS_ROLE(), registry.KEEPER_ROLE())
         return [*found, *(registry.hasRole(kind, account) for kind in kinds for account in (stage.wallet, OUTSIDER))]
 
