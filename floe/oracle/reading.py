@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from eth_abi.abi import decode
+from eth_utils.abi import function_signature_to_4byte_selector
 from requests import RequestException
 from web3 import Web3
 from web3.exceptions import Web3Exception
@@ -112,9 +113,9 @@ class Protocol:
             return Report(*log["args"]["report"].values())
         with reading():
             data = bytes(self.nodes.execution.eth.get_transaction(log["transactionHash"])["input"])
-        contract = self.contract
-        for name in ("submit", "accept"):
-            selector = bytes.fromhex(contract.get_function_by_name(name).selector[2:])
+        struct = f"({','.join(TYPES.values())})"
+        for signature in (f"submit({struct},uint256,bytes)", f"accept({struct})"):
+            selector = function_signature_to_4byte_selector(signature)
             start = data.find(selector)
             while start >= 0:
                 words = data[start + 4 : start + 4 + _FIELDS]
