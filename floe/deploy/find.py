@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from ape.contracts import ContractInstance
@@ -44,11 +45,10 @@ def find(provider: Any, needed: Iterable[str] = ORDER) -> Record:
 
 def contracts(record: Record, names: Iterable[str]) -> dict[str, Any]:
     """Return contracts of a record by name, as Ape's instances. Raises RecordError for one that is not in it."""
-    artifacts = build.load_many(names)
-    return {
-        name: ContractInstance(
-            record.address(name),
-            ContractType.model_validate({"contractName": name, "abi": artifact.abi, "devdoc": artifact.devdoc}),
-        )
-        for name, artifact in artifacts.items()
-    }
+    return {name: ContractInstance(record.address(name), _kind(name)) for name in names}
+
+
+@cache
+def _kind(contract: str) -> ContractType:
+    artifact = build.load(contract)
+    return ContractType.model_validate({"contractName": contract, "abi": artifact.abi, "devdoc": artifact.devdoc})
