@@ -26,8 +26,8 @@ setup: .venv/.stamp .venv/specs/.stamp node_modules/.stamp ## install everything
 build: setup ## compile what has changed, or imports what has changed
 	@python -m floe.build
 
-test: setup ## run the tests
-	pytest
+test: setup ## run the tests (those of whole worlds have a target of their own: e2e)
+	pytest --ignore tests/e2e
 
 fuzz: setup ## contracts against the reference model, millions of transactions
 	python -m tests.stateful.campaign

@@ -97,8 +97,8 @@ class Committee:
 
 
 @pytest.fixture
-def devnet(execution: str) -> Iterator[Devnet]:
-    with Devnet(execution=execution) as found:
+def devnet() -> Iterator[Devnet]:
+    with Devnet() as found:
         found.advance(epochs=1)
         yield found
 
@@ -129,7 +129,7 @@ def test_oracle__ten_frames_with_faults__reports_are_right_and_on_time(devnet: D
             if number == 3:
                 gone.stop(signal.SIGKILL)
             if number == 4:
-                world.call(STAKER, world.queue.functions.request(50 * ETHER, world.address(STAKER)))
+                world.call(STAKER, world.queue.functions.request(30 * ETHER, world.address(STAKER)))
             if number == 6:
                 devnet.advance(ref_slot - devnet.slot - 2)
                 committee.first.hidden = {str(ref_slot)}  # the block of the reference slot comes late
@@ -157,7 +157,7 @@ def test_oracle__ten_frames_with_faults__reports_are_right_and_on_time(devnet: D
         # The keeper has proven the validators, topped them up, and paid who left.
         assert [world.state_of(validator)[0] for validator in ours] == [4, 4, 4]
         assert pool.outside().call() > 300 * ETHER
-        assert world.queue.functions.filled().call() == 50 * ETHER
+        assert world.queue.functions.filled().call() == 30 * ETHER
         assert sum(gains) > 0
         logs = [one.log() for one in committee.members]
         liar = world.address(MEMBERS[LIAR])
