@@ -34,7 +34,7 @@ from web3 import Web3
 from floe.beacon import deposit
 from floe.beacon.client import BeaconClient
 from floe.beacon.deposit_command import keys_on_chain
-from floe.beacon.proofs import Proof, Provable, provable
+from floe.beacon.proofs import Proof, Provable, demand_known_fork, provable
 from floe.beacon.ssz import hash_pairs
 from floe.deploy import record as records
 from floe.deploy.execute import is_development
@@ -327,10 +327,8 @@ class Helpers:
         return self.fmt(paid * _GWEI)
 
     def _prove(self, proof: Proof, account: Any) -> None:
-        if len(proof.witnesses) == 1:
-            self.registry.prove_one(*proof.alone, sender=account)
-        else:
-            self.registry.prove(proof, sender=account)
+        name, arguments = proof.call
+        getattr(self.registry, name)(*arguments, sender=account)
 
     def close(self, validator: int | str | bytes, sender: Any = None) -> None:
         """Show the registry that a validator has withdrawn everything."""
@@ -396,12 +394,8 @@ class Helpers:
         """Return the newest beacon state that can be proven, if the registry knows where in it validators are."""
         with self._beacon() as client:
             snapshot = provable(client, ape.networks.active_provider.web3)
-        slot = snapshot.state.slot
-        rows = [row for row in self.registry.forks() if row.first_slot <= slot]  # the latest first
-        if not rows or (rows[0].validators_gindex, rows[0].balances_gindex) != snapshot.gindices:
-            raise ValueError(
-                f"the registry's table of forks is not right for slot {slot}, {snapshot.state.fork}: add_fork"
-            )
+        rows = [(row.first_slot, row.validators_gindex, row.balances_gindex) for row in self.registry.forks()]
+        demand_known_fork(snapshot, rows)
         return snapshot
 
     def _sender(self, sender: Any) -> Any:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from requests import RequestException
 from web3 import Web3
@@ -69,6 +69,11 @@ class Proof(NamedTuple):
         """The same for `prove_one`, which is cheaper. Raises ValueError unless it is about one validator."""
         (witness,) = self.witnesses
         return OneProof(self.timestamp, self.header, witness, self.branch)
+
+    @property
+    def call(self) -> tuple[str, tuple[Any, ...]]:
+        """Name and arguments of the cheapest function of the registry that takes it."""
+        return ("prove_one", tuple(self.alone)) if len(self.witnesses) == 1 else ("prove", (self,))
 
 
 class OneProof(NamedTuple):

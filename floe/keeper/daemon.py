@@ -161,11 +161,8 @@ class Keeper:
             proofs = _proven(state).batches([self._sight.pubkey(key) for key in keys])
         except ProofError as error:
             raise NodeError(Fault.LAGGING, "beacon nodes", str(error)) from error
-        for proof in proofs:
-            if len(proof.witnesses) == 1:
-                yield _call(registry.prove_one(*_plain(proof.alone)))
-            else:
-                yield _call(registry.prove(_plain(proof)))
+        for name, arguments in (proof.call for proof in proofs):
+            yield _call(getattr(registry, name)(*_plain(arguments)))
 
     def _show(self, snapshot: Snapshot) -> None:
         self._missing.set(snapshot.missing / 10**18)

@@ -32,7 +32,7 @@ def retry(call: Callable[[], Value], attempts: int = 4, first: float = 0.25, mos
     """
     retrying = Retrying(
         stop=stop_after_attempt(attempts),
-        wait=wait_exponential_jitter(initial=first, max=most, jitter=first),
+        wait=wait_exponential_jitter(multiplier=first, max=most, jitter=first),
         retry=retry_if_exception(lambda error: isinstance(error, PassingError) and error.retried),
         before_sleep=_tell,
         reraise=True,

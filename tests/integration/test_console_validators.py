@@ -219,5 +219,5 @@ def test_helpers__registry_that_does_not_know_the_fork__say_what_is_missing(worl
     row = world.helpers.registry.forks()[0]
     for rows_of_registry in ([], [type(row)(0, row.validators_gindex * 2, row.balances_gindex)]):
         monkeypatch.setattr(world.helpers.registry, "forks", lambda found=rows_of_registry: found, raising=False)
-        with pytest.raises(ValueError, match="table of forks is not right for slot 0, fulu: add_fork"):
+        with pytest.raises(ProofError, match="table of forks is not right for slot 0, fulu: add_fork"):
             world.helpers.prove()
