@@ -113,7 +113,7 @@ def submit(
     @dev Reverts: "committee: wrong signers", "committee: wrong signature", "committee: no quorum",
          "report: not at a frame", "report: not newer", "report: not yet", "report: too old", "report: a counter fell",
          "report: deposits ahead of pool", "report: raises ahead of pool", "report: tail ahead of queue",
-         "report: donations fell", "report: ahead of the vault".
+         "report: donations fell", "report: ahead of the vault", "access_control: account is missing role" (the pool's).
     """
     digest: bytes32 = self._digest(report)
     committee._check_quorum(digest, signers, signatures)
@@ -134,7 +134,7 @@ def accept(report: IReportOracle.Report):
     """
     @notice Book the held report, whatever the limits say. Council only.
     @dev Its counters need no second look: what they were held against only grows. Reverts: "access_control: account is
-         missing role", "report: not held".
+         missing role" (this contract's or the pool's), "report: not held".
     """
     access_control._check_role(COUNCIL_ROLE, msg.sender)
     digest: bytes32 = self._digest(report)
@@ -147,7 +147,7 @@ def accept(report: IReportOracle.Report):
 def reject(digest: bytes32):
     """
     @notice Drop the held report; the next frame's follows. Council only.
-    @dev Reverts: "access_control: account is missing role", "report: not held".
+    @dev Reverts: "access_control: account is missing role" (this contract's or the pool's), "report: not held".
     """
     access_control._check_role(COUNCIL_ROLE, msg.sender)
     self._decide(digest, staticcall limits.POOL.state())

@@ -145,7 +145,7 @@ def headroom() -> IReportOracle.Headroom:
     window: uint256 = self._window_left(p, assets)
     return IReportOracle.Headroom(
         rise=rise,
-        alarm=rise + self._alarm(p, assets),
+        alarm=rise + self._alarm(p, state),
         loss=min(assets * p.loss_bps // BPS, window),
         window=window,
         pending_loss=words._high(state[2]),
@@ -213,7 +213,7 @@ def _judge(report: IReportOracle.Report, state: uint256[8], p: IReportOracle.Par
     backlog: uint256 = self._excess(after, before + pending_loss + self._rise(state))
     # The exit value has the pending loss of the last report behind it.
     loss: uint256 = self._excess(before + pending_loss, after + words._high(away))
-    inside: bool = backlog <= self._alarm(p, assets)
+    inside: bool = backlog <= self._alarm(p, state)
     if loss > 0:
         inside = inside and loss <= min(assets * p.loss_bps // BPS, self._window_left(p, assets))
     return Verdict(loss=loss, backlog=backlog, inside=inside)
@@ -231,11 +231,13 @@ def _rise(state: uint256[8]) -> uint256:
 
 @internal
 @view
-def _alarm(p: IReportOracle.Parameters, assets: uint256) -> uint256:
+def _alarm(p: IReportOracle.Parameters, state: uint256[8]) -> uint256:
     """
-    @notice Wei of unrecognised gain beyond which a report is held: what was left by the last, and some more.
+    @notice Wei of unrecognised gain beyond which a report is held: what was left by the last, past losses that are not
+            earned back yet (they may have been none), and some more.
     """
-    return ((self.last_word >> 232) & U23) * WEI_IN_ETHER + assets * p.alarm_bps // BPS + ALARM_FLOOR
+    left: uint256 = ((self.last_word >> 232) & U23) * WEI_IN_ETHER
+    return left + words._low(state[3]) + words._high(state[0]) * p.alarm_bps // BPS + ALARM_FLOOR
 
 
 @internal
