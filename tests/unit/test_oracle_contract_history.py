@@ -250,7 +250,7 @@ class Chain:
     [(1, 24 * ETHER, 10), (2, 3_000 * ETHER, 10), (3, 100_000 * ETHER, 0)],
     ids=["young", "small", "large"],
 )
-def test_thousand_days__of_honest_reports__never_refused_and_never_held(seed: int, staked: int, waits: int):
+def test_bad_049_thousand_days__of_honest_reports__never_refused_and_never_held(seed: int, staked: int, waits: int):
     chain = Chain(seed, staked)
     chain.run()
     assert chain.reports > 750

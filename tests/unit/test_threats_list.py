@@ -10,8 +10,21 @@ import pytest
 TESTS = Path(__file__).resolve().parent.parent
 ROWS = range(1, 110)
 # What concerns the parts that exist: each is a test of its own number, or cannot apply.
-BUILT = {*range(1, 31), 32, *range(35, 40), 51, 52, *range(61, 74), 75, 78, *range(79, 92), *range(96, 103), 109}
-ROOMS = {"oracle", "operators", "rewards", "liquidity", "basket", "bridge"}
+BUILT = {
+    *range(1, 31),
+    32,
+    *range(35, 42),
+    *range(43, 50),
+    51,
+    52,
+    *range(60, 74),
+    75,
+    78,
+    *range(79, 94),
+    *range(96, 103),
+    109,
+}
+ROOMS = {"operators", "rewards", "liquidity", "basket", "bridge"}
 
 
 def rows() -> list[tuple[int, str, str]]:
