@@ -168,7 +168,8 @@ def digest(report: IReportOracle.Report) -> bytes32:
 def preview(report: IReportOracle.Report) -> (uint256, uint256, bool):
     """
     @notice By how many wei a report would lower the exit value, how many wei of the validators' gain it would leave
-            unrecognised, and whether it would be booked at once. Reverts: as `submit`, but for the committee's agreement.
+            unrecognised, and whether it would be booked at once. Reverts: as `submit`, but for the committee's
+            agreement.
     """
     verdict: limits.Verdict = self._admit(report, staticcall limits.POOL.state())
     return verdict.loss, verdict.backlog, verdict.inside

@@ -139,7 +139,8 @@ def _set_committee(members: DynArray[address, MAX_MEMBERS], quorum: uint256):
 @internal
 def _remove(place: uint256):
     """
-    @notice Remove a member and its vote; the quorum stays. Reverts: "committee: wrong members", "committee: no majority".
+    @notice Remove a member and its vote; the quorum stays. Reverts: "committee: wrong members", "committee: no
+            majority".
     """
     if place >= MAX_MEMBERS:
         reasons._refuse(reasons.MEMBERS)

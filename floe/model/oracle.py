@@ -355,7 +355,12 @@ class Oracle:
 
     def _alarm(self) -> int:
         """Return the unrecognised gain beyond which a report is held: what the last one left, and some more."""
-        return self.backlog_ether * ETHER + self.pool.assets * self.parameters.alarm_bps // BPS + ALARM_FLOOR
+        return (
+            self.backlog_ether * ETHER
+            + self.pool.deficit
+            + self.pool.assets * self.parameters.alarm_bps // BPS
+            + ALARM_FLOOR
+        )
 
     def _capacity(self) -> int:
         return self.pool.assets * self.parameters.window_bps // BPS
