@@ -354,13 +354,12 @@ class Oracle:
         return pool.assets * pool.parameters.rise_bps * (self.chain.now - pool.report_at) // (BPS * YEAR)
 
     def _alarm(self) -> int:
-        """Return the unrecognised gain beyond which a report is held: what the last one left, and some more."""
-        return (
-            self.backlog_ether * ETHER
-            + self.pool.deficit
-            + self.pool.assets * self.parameters.alarm_bps // BPS
-            + ALARM_FLOOR
-        )
+        """Return the unrecognised gain beyond which a report is held.
+
+        That is what the last one left, past losses that are not earned back yet (there may have been none), and more.
+        """
+        pool = self.pool
+        return self.backlog_ether * ETHER + pool.deficit + pool.assets * self.parameters.alarm_bps // BPS + ALARM_FLOOR
 
     def _capacity(self) -> int:
         return self.pool.assets * self.parameters.window_bps // BPS

@@ -99,7 +99,7 @@ class Guard:
         if name == "travel":
             self.note()
             return
-        if any(part[0] in ORACLE_CALLS for part in (parts_of(action) if name == "ordered" else (action,))):
+        if name in ORACLE_CALLS or (name == "ordered" and action[3] and action[3][0] in ORACLE_CALLS):
             self._check_oracle(action)
         before, words = self.words, w.words
         if words == before and name != "force":
@@ -109,7 +109,7 @@ class Guard:
         entry, exit_, shares, assets, surplus = self.entry, self.exit, self.shares, self.assets, self.surplus
         filled, paid_before = self.filled, self.paid
         self.note()
-        reports = any(part[0] in REPORTING for part in parts_of(action))
+        reports = name in REPORTING or (name == "ordered" and action[3] and action[3][0] in REPORTING)
         if reports and _includes(action, "report"):
             self.other_oracle = True
         raised = (words[5] >> 192) - (before[5] >> 192)

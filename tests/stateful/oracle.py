@@ -44,10 +44,11 @@ def _u(number: int) -> bytes:
 
 @lru_cache(maxsize=1_024)
 def _sign(signer: Address, report: FrameReport, form: str) -> bytes:
-    digest = digest_of(report) ^ (form == "other")
+    digest = digest_of(report)
     size = 64 if form == "short" else 65
     if signer not in KEYS:
-        return (_u(digest) + bytes(33))[:size]
+        return (_u(digest ^ (form not in VALID)) + bytes(33))[:size]
+    digest ^= form == "other"
     signature: bytes = KEYS[signer].sign_recoverable(_u(digest), hasher=None)
     s, v = int.from_bytes(signature[32:64], "big"), 27 + signature[64]
     if form == "high s":
@@ -58,8 +59,9 @@ def _sign(signer: Address, report: FrameReport, form: str) -> bytes:
 def _meant(signer: Address, report: FrameReport, form: str) -> Signature | None:
     if form == "short":
         return None
-    by_key = signer in KEYS
-    return Signature(signer, report if form != "other" else None, valid=form != "invalid" or not by_key)
+    if signer not in KEYS:
+        return Signature(signer, report if form in VALID else None)
+    return Signature(signer, report if form != "other" else None, valid=form != "invalid")
 
 
 def submit(w: World, sender: Address, fields: list[int], signers: int, signatures: list[list[str]]) -> Call:
