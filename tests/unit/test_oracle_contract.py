@@ -454,13 +454,16 @@ def test_set_parameters__by_somebody_else__reverts(oracle: Oracle):
 
 
 def test_headroom__any_time__is_the_five_formulas(evm: Evm, oracle: Oracle, protocol: Protocol):
+    protocol.report(gain=-2 * ETHER)
+    assert protocol.pool.deficit() == 2 * ETHER
+    evm.travel(DAY)
     protocol.raise_pending_loss(3 * 10**9)
     totals, _, _, past, *_ = protocol.pool.state()
     assets = totals >> 96 & U96
     rise = assets * 1_000 * (evm.now - (past >> 96 & 2**40 - 1)) // (10_000 * 365 * DAY)
     assert oracle.contract.headroom() == (
         rise,
-        rise + assets // 100 + 32 * ETHER,
+        rise + assets // 100 + 32 * ETHER + 2 * ETHER,
         assets // 100,
         assets * 3 // 100,
         3 * ETHER,

@@ -169,7 +169,7 @@ class Chain:
         used = max(0, min(self.used, capacity) - capacity * (self.evm.now - self.used_at) // LIMITS.window)
         assert contract.headroom() == (
             rise,
-            rise + self.backlog + assets * LIMITS.alarm_bps // 10_000 + 32 * ETHER,
+            rise + self.backlog + assets * LIMITS.alarm_bps // 10_000 + 32 * ETHER + pool.deficit(),
             min(assets * LIMITS.loss_bps // 10_000, capacity - used),
             capacity - used,
             pending,
