@@ -57,8 +57,8 @@ def run(
             frame = newest if frame is None else frame
             if frame > newest:
                 raise click.ClickException(f"frame {frame} is not final yet: the newest that is final is {newest}")
-            bar = Progress(console=Console(stderr=True), transient=True)
-            with bar:
+            screen = Console(stderr=True)
+            with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
                 task = bar.add_task("withdrawals, by slot", total=None)
                 seen = protocol.observe(
                     frame * slots, progress=lambda done, total: bar.update(task, completed=done, total=total)

@@ -22,7 +22,8 @@ from eth_account import Account
 
 from ape_floe.cli import cli
 from floe.devnet import Devnet
-from floe.oracle.report import Oracle, Report, digest
+from floe.oracle import daemon
+from floe.oracle.report import Oracle, Report, digest, report_of
 from floe.oracle.signer import ExternalSigner, KeystoreSigner, contest_of
 from floe.service.retry import PassingError
 from tests.committee import Committee, Member
@@ -88,12 +89,9 @@ def rounds(world: World, members: list[Member], count: int) -> None:
 
 def spoil(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a member compute 1 Gwei too much."""
-    from floe.oracle import daemon
-
-    right = daemon.report_of
 
     def wrong(seen: Any) -> Report:
-        return right(seen)._replace(cl=right(seen).cl + 10**9)
+        return report_of(seen)._replace(cl=report_of(seen).cl + 10**9)
 
     compute = member.daemon._compute
 
@@ -158,7 +156,7 @@ def test_members__restart_in_the_middle__goes_on_with_what_was_signed(world, com
         report = before.daemon.report
     key = Spent(world.devnet.account(MEMBERS[1]))
     after = running.enter_context(committee.member(1, key))
-    after.daemon._compute = None  # type: ignore[method-assign, assignment]
+    after.daemon._compute = None
     other = running.enter_context(committee.member(0))
     rounds(world, [after, other, after], 1)
     assert after.value("computed_ref_slot") == SLOTS
@@ -299,6 +297,7 @@ def test_run__as_a_process__reports_tells_and_ends_in_order(world, committee, ru
     code = f"from floe.oracle.daemon import run; from pathlib import Path; run(Path({str(file)!r}), False)"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     try:
+        assert process.stderr is not None
         lines: list[Any] = []
         while not lines or lines[-1]["message"] not in ("signed", "the round failed"):
             lines.append(json.loads(process.stderr.readline()))
