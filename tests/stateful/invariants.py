@@ -155,6 +155,10 @@ class Guard:
     def _check_oracle(self, action: Action) -> None:
         """INV-20: one report a frame, and only if more than half of the committee agreed; the rest is the council's."""
         oracle = self.w.oracle
+        if action[0] == "vote":
+            demand((oracle.ref_slot, oracle.held) == (self.slot, self.held), "INV-20: a vote did more")
+            self.votes = dict(oracle.votes)
+            return
         names = {part[0] for part in parts_of(action)}
         actors = {part[1] for part in parts_of(action)}
         if oracle.ref_slot != self.slot:

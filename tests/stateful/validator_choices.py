@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from floe.beacon.ssz import key_of
 from floe.model.basics import BPS, DAY, ETHER, GWEI, YEAR, ZERO, Address
-from floe.model.beacon import BALANCES_GINDEX, FAR_FUTURE, VALIDATORS_GINDEX, key_of
+from floe.model.beacon import BALANCES_GINDEX, FAR_FUTURE, VALIDATORS_GINDEX
 from floe.model.registry import KEEPER_ROLE, OPERATORS_ROLE, Operator, State, Validator
 from floe.model.tokens import COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE
 from tests.stateful.actions import Action, perform

@@ -19,17 +19,10 @@ from eth_abi.abi import encode as abi_encode
 from eth_utils.crypto import keccak
 from pyrevm import AccountInfo
 
+from floe.beacon.ssz import key_of
 from floe.devnet import system_contracts as ethereum
 from floe.model.basics import BPS, DAY, GWEI, YEAR, Address, Revert
-from floe.model.beacon import (
-    BALANCES_GINDEX,
-    VALIDATORS_GINDEX,
-    BeaconState,
-    BeaconValidator,
-    Header,
-    Proof,
-    key_of,
-)
+from floe.model.beacon import BALANCES_GINDEX, VALIDATORS_GINDEX, BeaconState, BeaconValidator, Header, Proof
 from floe.model.beacon_chain import BeaconChain, Withdrawal
 from floe.model.registry import Fork, RegistryParameters, Validator
 from floe.model.system_contracts import (

@@ -301,6 +301,8 @@ class World:
             self.model.chain, self.model.pool, self.model.queue, self.model.token
         )  # fmt: skip
         self.chain.ether |= dict.fromkeys(ACTORS, WEALTH) | {FAUCET: 2**200, TOKEN: 0}
+        self.committee: tuple[list[Address], dict[int, FrameReport]] = ([], {})
+        """Members and votes that were the same when they were last compared."""
         self.orders: dict[Address, tuple[int, Call | None]] = {}
         """Of the transaction under way: a Reenterer's order, and the call it makes."""
         self.reacting = False
@@ -578,6 +580,10 @@ class World:
                 raise Mismatch(f"a word of the oracle differs: {got:#x}, model {word:#x}")
         if storage(me, self.held_digest_slot) != (digest_of(oracle.held) if oracle.held else 0):
             raise Mismatch("the held report differs")
+        committee = oracle.members, oracle.votes
+        if committee == self.committee:
+            return  # `check_all` looks at what did not change
+        self.committee = list(oracle.members), dict(oracle.votes)
         for place in range(len(oracle.members) + 1):
             known = place < len(oracle.members)
             vote = oracle.votes.get(place)
@@ -589,6 +595,7 @@ class World:
     def check_all(self) -> None:
         """Compare everything stored, and everybody's ETH."""
         self.check(TOKEN, tuple(EVERYBODY), tuple(range(len(self.queue.ends))))
+        self.committee = [], {}
         self._check_oracle()
         pool, queue, token, storage = self.pool, self.queue, self.token, self.evm.storage
         self._explain_ether()
