@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without its bytecode files Python would compile all of Ape at every start.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet devnet-el e2e judge test-fork lint format check snapshot lock clean
+.PHONY: help doctor setup build test fuzz invariants mutants bench demo devnet devnet-el postgres e2e judge test-fork lint format check snapshot lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,7 +53,10 @@ devnet: setup ## run a proof-of-stake chain of one's own until Ctrl-C (OPTIONS="
 devnet-el: setup ## the same on a real execution client, EthereumJS, coupled over the Engine API
 	@ape floe devnet --execution ethereumjs $(OPTIONS)
 
-e2e: setup ## validators' whole life with our contracts, on both devnets; the books agree with the beacon state
+postgres: .venv/.stamp ## unpack Debian's PostgreSQL server into .venv/postgres/, for the end-to-end tests
+	@bash scripts/postgres.sh
+
+e2e: setup postgres ## validators' whole life with our contracts, on both devnets; the books agree with the beacon state
 	pytest tests/e2e --execution anvil --execution ethereumjs
 
 judge: setup ## validators' life on both devnets, re-executed by Lodestar: every state root must be equal

@@ -35,13 +35,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 FORMAT = 1
 """Of the tables below. A store of another format is refused."""
 MOST_DIGESTS = 4
 """Of one member that are kept for a frame: a member may be wrong, and wrong again, but cannot fill a disk."""
 
+_LOCK = 0x666C6F65
+"""Held on PostgreSQL while the tables are made."""
 _metadata = MetaData()
 _number = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -187,18 +189,22 @@ class Store:
             self._insert: Any = sqlite.insert
         else:
             self._insert = postgresql.insert
-        try:
-            _metadata.create_all(self._engine, checkfirst=True)
-        except OperationalError:
-            raise
-        except DatabaseError:
-            # Two daemons may make the tables at the same moment; PostgreSQL refuses the slower one.
-            _metadata.create_all(self._engine, checkfirst=True)
+        self._make_tables()
         found = self.get("format", None)
         if found is None:
             self.put("format", FORMAT)
         elif found != FORMAT:
             raise StoreError(f"{self.name} has the format {found}, this program knows {FORMAT}")
+
+    def _make_tables(self) -> None:
+        """Make what is missing; several daemons may do so at the same moment."""
+        with self._transaction() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            for table in _metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
     def close(self) -> None:
         """Close the connections."""
@@ -256,8 +262,8 @@ class Store:
             count = select(func.count()).select_from(signatures).where(*_match(signatures, contest, member))
             if connection.execute(count).scalar_one() >= MOST_DIGESTS:
                 return False
-            done = connection.execute(self._insert(signatures).values(row).on_conflict_do_nothing())
-            return bool(done.rowcount)
+            insert = self._insert(signatures).values(row).on_conflict_do_nothing()
+            return connection.execute(insert.returning(signatures.c.digest)).first() is not None
 
     def signatures(self, contest: Contest, digest: bytes | None = None) -> list[Signature]:
         """Return the signatures of a frame (for one digest), first come first."""
