@@ -16,7 +16,7 @@ from bench.node import Transaction
 from bench.operations import SAMPLES, Operation, Samples, each
 from bench.protocol import ETHER, GWEI, Protocol
 from floe.beacon.deposit import credentials
-from floe.beacon.ssz import CHUNK, Tree, Witness, root_of
+from floe.beacon.ssz import CHUNK, Tree, Witness, key_of, root_of
 from floe.devnet.system_contracts import (
     BEACON_ROOTS,
     BEACON_ROOTS_LENGTH,
@@ -35,7 +35,6 @@ from floe.model.beacon import (
     BeaconValidator,
     Header,
     Proof,
-    key_of,
     number,
 )
 

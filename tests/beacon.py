@@ -26,6 +26,7 @@ from eth_utils.crypto import keccak
 from pyrevm import AccountInfo
 
 from floe.beacon.deposit import DepositData
+from floe.beacon.ssz import key_of
 from floe.devnet.system_contracts import (
     BEACON_ROOTS,
     CONSOLIDATION_REQUESTS,
@@ -35,7 +36,7 @@ from floe.devnet.system_contracts import (
     GenesisAccount,
     genesis_accounts,
 )
-from floe.model.beacon import BALANCES_GINDEX, GWEI_IN_ETHER, VALIDATORS_GINDEX, Beacon, Proof, key_of
+from floe.model.beacon import BALANCES_GINDEX, GWEI_IN_ETHER, VALIDATORS_GINDEX, Beacon, Proof
 from tests.evm import DAY, ETHER, GENESIS, Account, Contract, Evm
 from tests.protocol import OUTSIDER, Protocol
 

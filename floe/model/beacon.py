@@ -11,7 +11,8 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
-from floe.beacon.ssz import CHUNK, Tree, Witness, hash_pairs
+from floe.beacon.ssz import CHUNK, Tree, Witness
+from floe.beacon.ssz import key_of as key_of
 
 FAR_FUTURE = 2**64 - 1
 FIELDS_DEPTH = 6
@@ -188,8 +189,3 @@ def _leaf(chunks: tuple[bytes, ...]) -> bytes:
 def number(value: int) -> bytes:
     """Return the chunk of a number."""
     return value.to_bytes(CHUNK, "little")
-
-
-def key_of(pubkey: bytes) -> bytes:
-    """Return the SSZ root of a public key (48 bytes)."""
-    return hash_pairs(pubkey + bytes(16))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from floe.beacon.ssz import CHUNK, ProofError, Witness, root_of
+from floe.beacon.ssz import CHUNK, ProofError, Witness, key_of, root_of
 from floe.model.basics import BPS, DAY, ETHER, GWEI, LOCKED, OVERFLOW, U64, U96, ZERO, Address, Chain, Revert, ceil_div
-from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER, Header, Proof, key_of, number
+from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER, Header, Proof, number
 from floe.model.pool import Pool
 from floe.model.system_contracts import Deposit, SystemContracts
 from floe.model.tokens import Roles

@@ -19,11 +19,12 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
+from floe.beacon.ssz import key_of
 from floe.devnet import Devnet
 from floe.devnet.rpc import RpcError
 from floe.devnet.settings import CONFIG, STRANGER
 from floe.devnet.system_contracts import CONSOLIDATION_REQUESTS, DEPOSIT_CONTRACT, WITHDRAWAL_REQUESTS
-from floe.model.beacon import FAR_FUTURE, BeaconValidator, key_of
+from floe.model.beacon import FAR_FUTURE, BeaconValidator
 from floe.model.beacon_chain import BeaconChain, Limits, PendingPartial, Withdrawal
 
 ETHER = 10**9

@@ -12,13 +12,13 @@ from web3.logs import DISCARD
 from floe.beacon import deposit, keys
 from floe.beacon.client import BeaconClient
 from floe.beacon.proofs import Provable, provable
+from floe.beacon.ssz import key_of
 from floe.deploy import beacon as beacon_facts
 from floe.deploy.config import load, parse
 from floe.deploy.execute import describe
 from floe.deploy.plan import plan
 from floe.deploy.record import Record
 from floe.devnet import Devnet
-from floe.model.beacon import key_of
 from floe.oracle.observer import Observer
 from floe.oracle.report import Oracle, report_of, signable
 

@@ -8,9 +8,10 @@ import ape
 import pytest
 from eth_account import Account
 
+from floe.beacon.ssz import key_of
 from floe.deploy.plan import TOKEN_NAMES, domain_separator
 from floe.devnet.system_contracts import BEACON_ROOTS, DEPOSIT_CONTRACT, SYSTEM, WITHDRAWAL_REQUESTS
-from floe.model.beacon import Beacon, Proof, key_of
+from floe.model.beacon import Beacon, Proof
 from tests.fork.calls import ETHER, PUBKEY, SIGNATURE, call, credentials_of, deposit_count, send
 from tests.integration.conftest import report
 

@@ -21,9 +21,9 @@ from pyrevm import AccountInfo
 from remerkleable.basic import uint64
 
 from floe.beacon.containers import MAINNET, gindices
-from floe.beacon.ssz import ZERO_NODES, Tree, Witness, hash_pairs, root_of
+from floe.beacon.ssz import ZERO_NODES, Tree, Witness, hash_pairs, key_of, root_of
 from floe.devnet.system_contracts import BEACON_ROOTS
-from floe.model.beacon import BALANCES_FIELD, VALIDATORS_FIELD, Beacon, BeaconState, Header, Proof, key_of
+from floe.model.beacon import BALANCES_FIELD, VALIDATORS_FIELD, Beacon, BeaconState, Header, Proof
 from tests.beacon import RING, SLOT_SECONDS, Fork, Validators, alone, deploy_registry, pubkey_of, set_block_root
 from tests.evm import Contract, Evm, RevertError, reverts
 from tests.protocol import Protocol

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from floe.model.beacon import key_of
+from floe.beacon.ssz import key_of
 from tests import sources
 from tests.beacon import pubkey_of
 from tests.calls import CONTRACTS, Call, Stage, changing, reading

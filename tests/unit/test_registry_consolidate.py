@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from floe.beacon.ssz import key_of
 from floe.devnet.system_contracts import CONSOLIDATION_REQUESTS
-from floe.model.beacon import GWEI_IN_ETHER, key_of
+from floe.model.beacon import GWEI_IN_ETHER
 from tests.beacon import (
     CONSOLIDATION,
     COUNCIL,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from floe.beacon.ssz import Tree
+from floe.beacon.ssz import Tree, key_of
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
-from floe.model.beacon import GWEI_IN_ETHER, key_of
+from floe.model.beacon import GWEI_IN_ETHER
 from tests.beacon import (
     COUNCIL,
     MANAGER,

@@ -13,7 +13,8 @@ from remerkleable.byte_arrays import Bytes32
 from remerkleable.complex import Vector
 from remerkleable.progressive import ProgressiveContainer, ProgressiveList
 
-from floe.model.beacon import Header, Proof, key_of, number
+from floe.beacon.ssz import key_of
+from floe.model.beacon import Header, Proof, number
 from tests.beacon import Fork, State, Validators, alone, set_block_root
 from tests.evm import reverts
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe.beacon.deposit import DepositData
+from floe.beacon.ssz import key_of
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
-from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER, key_of
+from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER
 from tests.beacon import (
     COUNCIL,
     DEPOSIT_TIME,
