@@ -331,13 +331,23 @@ class Config(_Strict):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+def networks(folder: Path = FOLDER) -> list[str]:
+    """Return the networks that have a parameter file; `*.example.yaml` are files of other programs."""
+    return sorted(path.stem for path in folder.glob("*.yaml") if "." not in path.stem)
+
+
+def networks(folder: Path = FOLDER) -> list[str]:
+    """Return the networks that have a parameter file; examples of the daemons' files lie beside them."""
+    return sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.endswith(".example"))
+
+
 def load(network: str, folder: Path = FOLDER) -> Config:
     """Read the parameter file of a network; a fork takes that of the network it forks. Raises ConfigError."""
     file = folder / f"{network.removesuffix('-fork')}.yaml"
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+        known = ", ".join(networks(folder)) or "none"
         raise ConfigError(f"{file}: there is no such file (there are: {known})") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not YAML: {error}") from None

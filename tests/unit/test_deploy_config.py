@@ -218,7 +218,7 @@ def test_fork_rows__electra_and_later__state_tree_of_64_leaves():
         assert balances == (64 + 12) * 2 * 2**38
 
 
-@pytest.mark.parametrize("network", sorted(path.stem for path in config.FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("network", config.networks())
 def test_load__every_committed_file__good_once_roles_are_named(network):
     content = yaml.safe_load((config.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
     content["roles"] = {
