@@ -336,11 +336,6 @@ def networks(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml") if "." not in path.stem)
 
 
-def networks(folder: Path = FOLDER) -> list[str]:
-    """Return the networks that have a parameter file; examples of the daemons' files lie beside them."""
-    return sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.endswith(".example"))
-
-
 def load(network: str, folder: Path = FOLDER) -> Config:
     """Read the parameter file of a network; a fork takes that of the network it forks. Raises ConfigError."""
     file = folder / f"{network.removesuffix('-fork')}.yaml"
