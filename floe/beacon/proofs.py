@@ -24,12 +24,10 @@ from requests import RequestException
 from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3Exception
 
+from floe.beacon.addresses import BEACON_ROOTS
 from floe.beacon.client import BeaconClient, BeaconError, Header, Id, MissingError
 from floe.beacon.containers import gindices
 from floe.beacon.ssz import BeaconStateView, ProofError, Witness, key_of
-
-BEACON_ROOTS = Web3.to_checksum_address("0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02")
-"""The contract of EIP-4788."""
 
 MOST_WITNESSES = 100
 MOST_BRANCH_NODES = 128
@@ -247,7 +245,8 @@ def _child(client: BeaconClient, header: Header) -> Header:
 def _beacon_root(execution: Web3, timestamp: int) -> bytes | None:
     """Return the root that EIP-4788 keeps for a time; None when there is none, or no such contract."""
     try:
-        answer = execution.eth.call({"to": BEACON_ROOTS, "data": Web3.to_hex(timestamp.to_bytes(32, "big"))})
+        to = Web3.to_checksum_address(BEACON_ROOTS)
+        answer = execution.eth.call({"to": to, "data": Web3.to_hex(timestamp.to_bytes(32, "big"))})
     except ContractLogicError:
         return None
     except (Web3Exception, RequestException) as error:

@@ -12,6 +12,7 @@ from eth_utils.hexadecimal import encode_hex
 from rich import box
 from rich.table import Table
 
+from floe.beacon.addresses import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from floe.beacon.deposit import credentials
 from floe.deploy.config import ZERO_ADDRESS, Config
 from floe.deploy.plan import plan
@@ -19,8 +20,8 @@ from floe.deploy.record import Record
 from floe.report import events
 
 REQUEST_CONTRACTS = {
-    1: (7002, "0x00000961Ef480Eb55e80D19ad83579A64c007002"),
-    2: (7251, "0x0000BBdDc7CE488642fb579F8B00f3a590007251"),
+    1: (7002, WITHDRAWAL_REQUESTS),
+    2: (7251, CONSOLIDATION_REQUESTS),
 }
 """Of the request types of EIP-7685: the EIP that brought each, and its contract."""
 

@@ -10,6 +10,7 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from floe.beacon import proofs
+from floe.beacon.addresses import BEACON_ROOTS
 from floe.beacon.client import BeaconClient
 from floe.beacon.containers import BeaconBlockHeader, header_root
 from floe.beacon.ssz import ProofError, Witness, hash_pairs, verify_balance, verify_validators
@@ -46,7 +47,9 @@ def snapshot(client: BeaconClient, execution: Web3) -> proofs.Provable:
 
 
 def root_in_contract(execution: Web3, timestamp: int) -> bytes:
-    answer = execution.eth.call({"to": proofs.BEACON_ROOTS, "data": Web3.to_hex(timestamp.to_bytes(32, "big"))})
+    answer = execution.eth.call(
+        {"to": Web3.to_checksum_address(BEACON_ROOTS), "data": Web3.to_hex(timestamp.to_bytes(32, "big"))}
+    )
     return bytes(answer)
 
 

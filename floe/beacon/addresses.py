@@ -1,0 +1,12 @@
+"""Contracts that Ethereum itself relies on: they have the same address on every chain."""
+
+from __future__ import annotations
+
+BEACON_ROOTS = "0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02"
+"""EIP-4788."""
+BLOCK_HASHES = "0x0000F90827F1C53a10cb7A02335B175320002935"
+"""EIP-2935."""
+WITHDRAWAL_REQUESTS = "0x00000961Ef480Eb55e80D19ad83579A64c007002"
+"""EIP-7002."""
+CONSOLIDATION_REQUESTS = "0x0000BBdDc7CE488642fb579F8B00f3a590007251"
+"""EIP-7251."""
