@@ -178,7 +178,7 @@ class Wallet:
             [
                 ("account", self.address),
                 *rows,
-                ("network fee", f"about {show(gas * 4 // 5 * self.price, 'ETH')}"),
+                ("network fee", f"up to about {show(gas * 4 // 5 * self.price, 'ETH')}"),
             ],
         )
         self.check_funds(sum(call.value for call in calls), gas)
