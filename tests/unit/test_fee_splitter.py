@@ -114,9 +114,11 @@ def test_distribute__any_amount__rounds_towards_the_fund_and_loses_nothing(world
     world.set_weight(SECOND, 4)
     world.sync()
     world.distribute(fees)
+    sent = world.evm.events(world.pool, "Transfer")
     (treasury,), cover = world.balances(TREASURY), splitter.cover_fund()
     operators = fees * (10_000 - sum(parts)) // 10_000
     assert treasury == fees * parts.treasury_bps // 10_000
+    assert len(sent) == (treasury > 0)
     assert cover == fees - treasury - operators
     assert 0 <= cover - fees * parts.cover_bps // 10_000 <= 2
     assert world.claimable() == (operators // 7 * 3, operators // 7 * 4)
