@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ape
 import click
+from ape.exceptions import ProviderError
 from ape.logging import LogLevel, logger
 from ape.types import LogFilter
 from eth_utils.address import is_address, is_checksum_address, to_checksum_address
@@ -49,6 +50,18 @@ class Floe:
     def read(self, view: Any, *arguments: Any) -> Any:
         """Call a view at `block`."""
         return view(*arguments, block_id=self.block)
+
+    def read_many(self, contract: str, calls: Sequence[bytes]) -> list[bytes]:
+        """Return what many views of a contract answer at `block`, asked in one request and not decoded.
+
+        Past web3's and Ape's ways, which would take a minute for the validators of a large pool. Raises ProviderError.
+        """
+        requests = [("eth_call", [{"to": contract, "data": encode_hex(call)}, hex(self.block)]) for call in calls]
+        answers = self.provider.web3.provider.make_batch_request(requests)
+        for answer in answers if isinstance(answers, list) else [answers]:
+            if "result" not in answer:
+                raise ProviderError(f"{len(calls)} questions at once: {answer.get('error', answer)}")
+        return [bytes.fromhex(answer["result"][2:]) for answer in answers]
 
     def balance(self, address: str) -> int:
         """Return an account's wei at `block`."""

@@ -127,19 +127,15 @@ def _tickets_waiting(floe: Floe, now: Any) -> int:
 def _read_validators(floe: Floe) -> dict[str, Any]:
     """Count validators by state, and sum their stakes. The keys come from events, their records from the registry."""
     keys = [bytes(log.key) for log in floe.logs(floe.registry.Predeposited)]
-    web3 = floe.provider.web3
-    abi = [entry.model_dump(mode="json") for entry in floe.registry.contract_type.abi if entry.type == "function"]
-    view = web3.eth.contract(floe.registry.address, abi=abi).functions.validator
     counts: Counter[str] = Counter()
     stakes: Counter[str] = Counter()
     for first in range(0, len(keys), BATCH):
-        with web3.batch_requests() as batch:
-            for key in keys[first : first + BATCH]:
-                batch.add(view(key).call(block_identifier=floe.block))
-            for known in batch.execute():
-                state, stake = STATES[int(known[0]).bit_length() - 1], int(known[3])
-                counts[state] += 1
-                stakes[state] += stake * GWEI
+        calls = [floe.registry.validator.encode_input(key) for key in keys[first : first + BATCH]]
+        for known in floe.read_many(floe.registry.address, calls):
+            # The struct has a word for each member: state, operator, index, stake, ...
+            state = STATES[int.from_bytes(known[:32], "big").bit_length() - 1]
+            counts[state] += 1
+            stakes[state] += int.from_bytes(known[96:128], "big") * GWEI
     return {state: {"count": counts[state], "stake_wei": stakes[state]} for state in STATES}
 
 
