@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -42,7 +41,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from bench import json_state
 from bench.json_state import Found
-from bench.ssz import FORK, GIB_IN_KIB, make_state
+from bench.ssz import FORK, cpu_seconds, make_state, most_gib
 from floe.beacon.client import BeaconClient, Header
 from floe.beacon.containers import FAR_FUTURE_EPOCH, MAINNET, BeaconBlockHeader, ExecutionPayloadHeader, PendingDeposit
 from floe.beacon.ssz import VALIDATOR, BeaconStateView, key_of, row_of
@@ -87,7 +86,7 @@ class Watch:
     """Measures from its beginning on, helpers that have ended included."""
 
     def __init__(self) -> None:
-        self._start, self._cpu = time.perf_counter(), self._used()
+        self._start, self._cpu = time.perf_counter(), cpu_seconds()
         self._last, self._parts = self._start, dict[str, float]()
 
     def note(self, part: str) -> None:
@@ -97,14 +96,8 @@ class Watch:
 
     def stop(self, found: Found) -> Taken:
         """Note that everything is done."""
-        seconds, cpu = time.perf_counter() - self._start, self._used() - self._cpu
-        kib = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return Taken(seconds, cpu, kib / GIB_IN_KIB, self._parts, found)
-
-    @staticmethod
-    def _used() -> float:
-        usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+        seconds, cpu = time.perf_counter() - self._start, cpu_seconds() - self._cpu
+        return Taken(seconds, cpu, most_gib(), self._parts, found)
 
 
 class Answers(BaseProvider):

@@ -5,7 +5,8 @@
 
 A state of Electra, mainnet preset, is made from a seed and put into a file. Then a process of its own reads the file,
 computes the state root and makes the proofs: of 500 validators one by one, of all of them with one common branch, and
-of their 500 balances. Every proof is verified after the clock has stopped. Memory is the most the process ever had.
+of their 500 balances. Every proof is verified after the clock has stopped. Memory is the most that the process ever had
+and that a helper had, added.
 The bar is on the time by the clock; what is compared is CPU time, which other work on the machine does not change.
 The plain way decodes the state with the library and reads roots and siblings out of its tree; because that is slow it
 gets smaller states, and what it would take for the large one is extrapolated along a line through two sizes.
@@ -58,22 +59,35 @@ class Taken:
     root: str
 
 
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of its helpers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def most_gib() -> float:
+    """Return the most memory that this process ever had, and that a helper of it ever had, added."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_maxrss for each in used) / GIB_IN_KIB
+
+
 class Watch:
     """Measures from its beginning on."""
 
     def __init__(self) -> None:
-        self._clock, self._cpu = time.perf_counter(), time.process_time()
+        self._clock, self._cpu = time.perf_counter(), cpu_seconds()
         self._rooted = self._cpu
 
     def rooted(self) -> None:
         """Note that the root is there."""
-        self._rooted = time.process_time()
+        self._rooted = cpu_seconds()
 
     def stop(self, validators: int, root: bytes) -> Taken:
         """Note that the proofs are there."""
-        clock, cpu = time.perf_counter(), time.process_time()
-        gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_IN_KIB
-        return Taken(validators, self._rooted - self._cpu, cpu - self._rooted, clock - self._clock, gib, root.hex())
+        clock, cpu = time.perf_counter(), cpu_seconds()
+        return Taken(
+            validators, self._rooted - self._cpu, cpu - self._rooted, clock - self._clock, most_gib(), root.hex()
+        )
 
 
 def make_state(validators: int, given: Mapping[str, bytes] | None = None) -> bytes:
@@ -214,7 +228,7 @@ def table(ours: Taken, plain: Sequence[Taken], extrapolated: Taken, pairs: float
     shown = Table(
         title=f"{PROOFS} validators and {PROOFS} balances proven out of a state of {FORK}",
         title_justify="left",
-        caption=f"mainnet preset, one process; CPU seconds, GiB; {pairs / 1e6:.1f} million hashes a second",
+        caption=f"mainnet preset; CPU seconds, helpers included, GiB; {pairs / 1e6:.1f} million hashes a second",
         caption_justify="left",
     )
     for name in ("", "validators", "root", "proofs", "clock", "memory"):
