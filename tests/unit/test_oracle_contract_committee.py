@@ -74,6 +74,20 @@ def test_submit__a_place_beyond_the_committee__refused(oracle: Oracle, report: R
         oracle.contract.submit(report, sum(1 << place for place in places), signatures)
 
 
+@pytest.mark.parametrize("signature", [bytes(65), b"\xff" * 65, bytes(64) + b"\x1b"])
+@pytest.mark.parametrize("place", [1, 5, 31])
+def test_submit__empty_seat_with_a_signature_of_nobody__refused(
+    oracle: Oracle, report: Report, place: int, signature: bytes
+):
+    """Recovering a signer from it gives the zero address, which is what an empty seat holds."""
+    oracle.contract.remove_member(1, sender=COUNCIL)
+    digest = oracle.digest(report)
+    signed = {0: MEMBERS[0].sign(digest), 4: MEMBERS[4].sign(digest), place: signature}
+    bitmap = sum(1 << each for each in signed)
+    with reverts(SIGNATURE):
+        oracle.contract.submit(report, bitmap, b"".join(signed[each] for each in sorted(signed)))
+
+
 @pytest.mark.parametrize("place", [32, 33, 64, 128, 255])
 def test_submit__a_bit_beyond_32__refused(oracle: Oracle, report: Report, place: int):
     bitmap, signatures = oracle.signatures(oracle.digest(report), range(3))
