@@ -17,8 +17,10 @@ FEW_LIARS = (0, 1)
 
 LOSS_OF_A_REPORT = 1_000
 """ETH that three of five can take from the exit value of a pool of 100,000 ETH in one daily report."""
-LOSS_OF_A_YEAR = 28_324
-"""... and in 365 of them, when nobody stops them."""
+BOOKED_IN_A_YEAR = 28_324
+"""... and book as lost in 365 of them, when nobody stops them."""
+LOSS_OF_A_YEAR = 33_333
+"""... and take from the exit value in a year by losses that are only announced: the greatest damage there is."""
 RISE_OF_A_DAY = 27
 """ETH that they can put on the books in one daily report, though nobody earned them."""
 RISE_OF_A_YEAR = 10_515
@@ -126,8 +128,8 @@ def test_three_of_five__one_report__add_what_headroom_said(large: Oracle):
     assert not large.submit(large.report(gain=large.contract.headroom().alarm + 1), LIARS)
 
 
-def test_three_of_five__a_year_of_greed__takes_what_the_window_drains(large: Oracle):
-    """The greatest damage: 365 reports, each with the largest loss, and nobody stops them.
+def test_three_of_five__a_year_of_greed__books_as_lost_what_the_window_drains(large: Oracle):
+    """365 reports, each with the largest loss, and nobody stops them.
 
     Nothing is stolen by that: the ETH is with the validators, and an honest committee brings it back. It has moved from
     those who held shares to those who hold them then.
@@ -139,10 +141,33 @@ def test_three_of_five__a_year_of_greed__takes_what_the_window_drains(large: Ora
         assert large.submit(large.report(gain=-headroom.loss), LIARS)
         large.next_frame()
     assert start - exit_value(large) == said
-    assert said // ETHER == LOSS_OF_A_YEAR
+    assert said // ETHER == BOOKED_IN_A_YEAR
     # The first three days take 3 %, and each day after that a thirty-sixth of 3 % of what is left.
     assert said / start == pytest.approx(1 - 0.99**3 * (1 - 0.03 / 36) ** 362, rel=0.01)
     assert large.submit(large.report(gain=said), (2, 3, 4)), "what only undoes losses is no alarm"
+
+
+def test_three_of_five__a_year_of_announced_losses__is_the_greatest_damage(large: Oracle):
+    """Pending losses leave the assets, and with them the limits, as large as they were.
+
+    Leavers would get a third less; who enters pays the full price, and cannot while more than 1 % is pending. The first
+    honest report ends it.
+    """
+    start, assets_before, said = exit_value(large), assets(large), 0
+    for _ in range(365):
+        headroom = large.contract.headroom()
+        said += headroom.loss
+        assert large.submit(large.report(pending_loss=headroom.pending_loss + headroom.loss), LIARS)
+        large.next_frame()
+    assert assets(large) == assets_before
+    assert start - exit_value(large) == said
+    assert said // ETHER == LOSS_OF_A_YEAR
+    assert said / start == pytest.approx(0.03 + 0.03 * 364 / 36, rel=0.001)
+    with reverts("deposit: loss pending"):
+        large.protocol.stake(ETHER)
+    assert large.contract.headroom().pending_loss == said
+    assert large.submit(large.report(), (2, 3, 4))
+    assert exit_value(large) == start
 
 
 def test_three_of_five__a_year_of_lies_about_gains__adds_what_the_rise_allows(large: Oracle):
