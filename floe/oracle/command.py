@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -47,8 +48,10 @@ def run(
 
     Raises click.ClickException; also when `diff` finds another report than this one, or none.
     """
+    logging.getLogger("floe").addHandler(logging.NullHandler())  # what matters is said below
+    metrics = Metrics("report")
     try:
-        record, nodes = _sources(config, network, beacon, execution)
+        record, nodes = _sources(config, network, beacon, execution, metrics)
         with closing(nodes):
             nodes.check()
             protocol = Protocol(record, nodes)
@@ -68,6 +71,8 @@ def run(
             event, submitted = _submitted(protocol, report, seen.height) if diff else ("", None)
     except (ConfigError, PassingError, records.RecordError, balances.BalancesError) as error:
         raise click.ClickException(str(error)) from None
+    for problem in metrics.health()["problems"].values():
+        click.echo(f"Warning: {problem}", err=True)
     if file is not None:
         _write(file, balances.to_file(seen.indices, seen.balances_gwei))
     hashed = digest(report, protocol.oracle)
@@ -88,7 +93,8 @@ def run(
         click.echo(json.dumps(content))
     else:
         if explain:
-            console.print(_table(f"Frame {frame}", ("field", "value", "source"), rows))
+            told = [(name, Text.assemble(value, "\n", (source, "dim"))) for name, value, source in rows]
+            console.print(_table(f"Frame {frame}", ("field", "value, and where it comes from"), told))
         if diff and submitted is not None:
             pairs = zip(report.as_json().items(), submitted.as_json().values(), strict=True)
             lines = [(name, here, there, "" if here == there else "differs") for (name, here), there in pairs]
@@ -157,9 +163,8 @@ def explained(seen: Observation, report: Report, frame: int, slots: int) -> list
 
 
 def _sources(
-    config: Path | None, network: str | None, beacon: Sequence[str], execution: Sequence[str]
+    config: Path | None, network: str | None, beacon: Sequence[str], execution: Sequence[str], metrics: Metrics
 ) -> tuple[records.Record, Nodes]:
-    metrics = Metrics("report")
     if config is not None:
         if network or beacon or execution:
             raise ConfigError("--config names everything: leave --network, --beacon and --execution out")
@@ -194,12 +199,12 @@ def _submitted(protocol: Protocol, report: Report, since: int) -> tuple[str, Rep
     return log["event"].lower(), found
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for head in heads:
         table.add_column(head, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(one) if isinstance(one, str) else one for one in row))
     return table
 
 

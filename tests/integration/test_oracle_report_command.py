@@ -222,9 +222,18 @@ def test_report__sources_that_cannot_be_used__one_line(built, arguments, reason)
     network = ["--network", "local"]
     done = CliRunner().invoke(cli, ["report", *network, *[urls.get(one, one) for one in arguments]])
     assert done.exit_code == 1
-    assert done.output.splitlines()[-1].startswith("Error: ")
-    assert reason in done.output.splitlines()[-1]
-    assert "Traceback" not in done.output
+    [line] = done.output.splitlines()
+    assert line.startswith("Error: ")
+    assert reason in line
+
+
+def test_report__one_of_two_beacon_nodes_away__a_warning_and_the_same_report(built, run):
+    frame = ["--frame", str(built.rewarded.ref_slot // SLOTS)]
+    alone, beside = run(*frame), run(*frame, "--beacon", "http://127.0.0.1:9")
+    assert (alone.exit_code, beside.exit_code) == (0, 0)
+    warning, *rest = beside.output.splitlines()
+    assert warning.startswith("Warning: 127.0.0.1:9: unreachable: ")
+    assert rest == alone.output.splitlines()
 
 
 def test_observer__goes_on_from_a_checkpoint__same_as_from_nothing(built):
