@@ -382,3 +382,20 @@ def test_after_a_long_silence__a_lie_about_gains__is_taken_back_at_once_or_by_th
         large.contract.accept(report, sender=COUNCIL)
     large.next_frame()
     assert large.submit(large.report(), (2, 3, 4))
+
+
+def test_after_a_known_loss_was_taken_back__stating_it_again__needs_the_council(large: Oracle):
+    """A known limit: a loss of more than a report may take was accepted, a lie makes it disappear; now it is new."""
+    known = 2_000 * ETHER
+    report = large.report(pending_loss=known)
+    assert not large.submit(report)
+    large.contract.accept(report, sender=COUNCIL)
+    large.next_frame()
+    assert large.submit(large.report(pending_loss=known)), "what is known may be said again"
+    large.next_frame()
+    assert large.submit(large.report(), LIARS)
+    large.next_frame()
+    report = large.report(pending_loss=known)
+    assert not large.submit(report)
+    large.contract.accept(report, sender=COUNCIL)
+    assert large.protocol.pool.pending_loss() == known
