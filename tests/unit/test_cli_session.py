@@ -46,5 +46,5 @@ def test_read_many__answers__in_order_and_at_the_block():
     ],
 )
 def test_read_many__node_refuses__says_why(answers):
-    with pytest.raises(ProviderError, match="2 questions at once.*batch too large"):
+    with pytest.raises(ProviderError, match=r"2 questions at once.*batch too large"):
         floe(answers, []).read_many(CONTRACT, [b"\x01", b"\x02"])
