@@ -40,7 +40,7 @@ from tests.stateful.world import CONTRACTS, MOCKS, NAMES, REGISTRY_CONTRACT, Com
 
 REGRESSIONS = Path(__file__).parent / "regressions"
 TRANSACTIONS = 5_000_000
-SHORTEST, LONGEST = 80, 320
+SHORTEST, LONGEST = 100, 400
 """Choices in a sequence."""
 VIEWS_EVERY = 40
 """Choices between two looks at a view."""

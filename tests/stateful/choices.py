@@ -382,10 +382,10 @@ class Choices(OracleChoices):
 
 WEIGHTS: dict[Callable[[Choices], Any], int] = {
     Choices.deposit: 70, Choices.send_ether: 30, Choices.mint: 35, Choices.withdraw: 45, Choices.redeem: 45,
-    Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 12,
+    Choices.transfer: 50, Choices.transfer_from: 35, Choices.approve: 25, Choices.permit: 6,
     Choices.lock_for_exit: 3, Choices.fulfil: 80, Choices.declare_stale: 10, Choices.send_to_validators: 45,
-    Choices.raise_pending_loss: 12, Choices.receive_from_vault: 3, Choices.report: 65, Choices.lie: 12,
-    Choices.submit: 4, Choices.other_report: 10, Choices.vote: 12, Choices.decide: 8, Choices.lapse: 4,
+    Choices.raise_pending_loss: 12, Choices.receive_from_vault: 3, Choices.report: 40, Choices.lie: 7,
+    Choices.submit: 4, Choices.other_report: 12, Choices.vote: 5, Choices.decide: 6, Choices.lapse: 4,
     Choices.set_committee: 6, Choices.remove_member: 3, Choices.set_limits: 6, Choices.change_oracle_role: 5,
     Choices.set_parameters: 15, Choices.set_deposit_ceiling: 8, Choices.set_fee_recipient: 6, Choices.pause: 12,
     Choices.grant_role: 10, Choices.revoke_role: 5,

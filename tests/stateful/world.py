@@ -301,8 +301,8 @@ class World:
             self.model.chain, self.model.pool, self.model.queue, self.model.token
         )  # fmt: skip
         self.chain.ether |= dict.fromkeys(ACTORS, WEALTH) | {FAUCET: 2**200, TOKEN: 0}
-        self.committee: tuple[list[Address], dict[int, FrameReport]] = ([], {})
-        """Members and votes that were the same when they were last compared."""
+        self.committee: tuple[tuple[Any, ...], dict[int, FrameReport]] = ((), {})
+        """Quorum, members and votes that were the same when they were last compared."""
         self.orders: dict[Address, tuple[int, Call | None]] = {}
         """Of the transaction under way: a Reenterer's order, and the call it makes."""
         self.reacting = False
@@ -568,8 +568,11 @@ class World:
                     raise Mismatch(f"wrapped shares of {NAMES[account]} differ")
         for ticket in tickets:
             self._check_ticket(ticket)
-        if target == REPORT_ORACLE or self.orders:
+        if target == REPORT_ORACLE or (self.orders and self._ordered(REPORT_ORACLE)):
             self._check_oracle()
+
+    def _ordered(self, target: Address) -> bool:
+        return any(call is not None and call[1] == target for _, call in self.orders.values())
 
     def _check_oracle(self) -> None:
         """Compare the oracle's words, and the committee with its votes."""
@@ -580,22 +583,27 @@ class World:
                 raise Mismatch(f"a word of the oracle differs: {got:#x}, model {word:#x}")
         if storage(me, self.held_digest_slot) != (digest_of(oracle.held) if oracle.held else 0):
             raise Mismatch("the held report differs")
-        committee = oracle.members, oracle.votes
-        if committee == self.committee:
-            return  # `check_all` looks at what did not change
-        self.committee = list(oracle.members), dict(oracle.votes)
-        for place in range(len(oracle.members) + 1):
-            known = place < len(oracle.members)
-            vote = oracle.votes.get(place)
-            if storage(me, self.places_slot + place) != (oracle.place_word(place) if known else 0):
-                raise Mismatch(f"place {place} of the committee differs")
-            if storage(me, self.votes_slot + place) != (digest_of(vote) if vote else 0):
-                raise Mismatch(f"the vote of place {place} differs")
+        # What did not change since it was last compared is left to `check_all`.
+        terms, votes = (oracle.quorum, *oracle.members), oracle.votes
+        known_terms, known_votes = self.committee
+        if terms != known_terms:
+            for place in range(len(oracle.members) + 1):
+                expected = oracle.place_word(place) if place < len(oracle.members) else 0
+                if storage(me, self.places_slot + place) != expected:
+                    raise Mismatch(f"place {place} of the committee differs")
+        if terms != known_terms or votes != known_votes:
+            for place in range(len(oracle.members)):
+                vote = votes.get(place)
+                if terms == known_terms and vote is known_votes.get(place):
+                    continue
+                if storage(me, self.votes_slot + place) != (digest_of(vote) if vote else 0):
+                    raise Mismatch(f"the vote of place {place} differs")
+            self.committee = terms, dict(votes)
 
     def check_all(self) -> None:
         """Compare everything stored, and everybody's ETH."""
         self.check(TOKEN, tuple(EVERYBODY), tuple(range(len(self.queue.ends))))
-        self.committee = [], {}
+        self.committee = (), {}
         self._check_oracle()
         pool, queue, token, storage = self.pool, self.queue, self.token, self.evm.storage
         self._explain_ether()
