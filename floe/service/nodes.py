@@ -69,6 +69,7 @@ class Fault(StrEnum):
     """It contradicts itself, or another node."""
 
 
+_ALL = "beacon nodes"
 RETRIED = (Fault.UNREACHABLE, Fault.TIMEOUT, Fault.SERVER_ERROR)
 
 
@@ -121,20 +122,20 @@ class Reference:
 class Watch:
     """Counts and logs the faults of nodes as they happen, also of those that a second try makes good."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, kind: str) -> None:
+        self._metrics, self._kind = metrics, kind
 
     def error(self, fault: Fault, node: str, text: str) -> NodeError:
         """Note a fault of a node; return the error to raise."""
         error = NodeError(fault, node, text)
         self._metrics.faults.labels(node, fault.value).inc()
-        self._metrics.note(f"node {node}", str(error))
+        self._metrics.note(f"{self._kind} node {node}", str(error))
         log.warning("%s", error, extra={"node": node, "fault": fault.value})
         return error
 
     def good(self, node: str) -> None:
         """Note that nothing is wrong with a node now."""
-        self._metrics.note(f"node {node}", None)
+        self._metrics.note(f"{self._kind} node {node}", None)
 
 
 class WatchedClient(BeaconClient):
@@ -252,6 +253,10 @@ class BeaconNode:
         """Note a fault of this node; return the error to raise."""
         return self._watch.error(fault, self.name, text)
 
+    def good(self) -> None:
+        """Note that nothing is wrong with this node now."""
+        self._watch.good(self.name)
+
     def _header(self, block: Id) -> Header | None:
         try:
             found = self.ask(lambda client: client.header(block))
@@ -316,7 +321,7 @@ class ExecutionNode:
     def __init__(self, url: str, chain: Chain, watch: Watch, timeout: float = 30.0) -> None:
         provider = WatchedProvider(url, watch, timeout)
         self.web3, self.name, self.error = Web3(provider), provider.name, provider.error
-        self._chain, self._identified = chain, False
+        self._chain, self._watch, self._identified = chain, watch, False
 
     def identify(self) -> None:
         """Check, until it was right once, that the node is on the chain."""
@@ -350,6 +355,10 @@ class ExecutionNode:
             text = f"its block {number} is 0x{found.hex()}, on the beacon chain it is 0x{digest.hex()}"
             raise self.error(Fault.INCONSISTENT, text)
 
+    def good(self) -> None:
+        """Note that nothing is wrong with this node now."""
+        self._watch.good(self.name)
+
     def _ask(self, call: Callable[[], Value]) -> Value:
         try:
             return call()
@@ -374,10 +383,11 @@ class Nodes:
         max_head_age: float | None = None,
         max_finality_epochs: int = 5,
     ) -> None:
-        self.chain, self._watch, self._agree = chain, Watch(metrics), agree
+        self.chain, self._agree = chain, agree
         self._limits = max_head_age, max_finality_epochs
+        self._watch, watch = Watch(metrics, "beacon"), Watch(metrics, "execution")
         self._beacons = [BeaconNode(url, chain, self._watch, timeout) for url in beacon]
-        self._executions = [ExecutionNode(url, chain, self._watch, timeout) for url in execution]
+        self._executions = [ExecutionNode(url, chain, watch, timeout) for url in execution]
         self._good: list[BeaconNode] = []
         self._good_executions: list[ExecutionNode] = []
         self._last_error: dict[type, NodeError] = {}
@@ -461,12 +471,13 @@ class Nodes:
         if len({header.root for header in found.values()}) > 1:
             roots = ", ".join(f"{node.name} 0x{header.root.hex()}" for node, header in found.items())
             text = f"they differ about the block at slot {slot}: {roots}"
-            raise self._watch.error(Fault.INCONSISTENT, "beacon nodes", text)
+            raise self._watch.error(Fault.INCONSISTENT, _ALL, text)
+        self._watch.good(_ALL)
         if len(found) < self._agree:
             if errors:
                 raise errors[0]
             text = f"{len(found)} can be asked about slot {slot}, {self._agree} must agree"
-            raise NodeError(Fault.UNREACHABLE, "beacon nodes", text)
+            raise NodeError(Fault.UNREACHABLE, _ALL, text)
         return next(iter(found.values()))
 
     def _having(self, number: int, digest: bytes) -> list[ExecutionNode]:
@@ -509,13 +520,13 @@ class Nodes:
             slot = node.head(*self._limits)
         except MissingError as error:
             raise node.error(Fault.REFUSED, str(error)) from error
-        self._watch.good(node.name)
+        node.good()
         return slot
 
     def _look_at_execution(self, node: ExecutionNode, since: int) -> bool:
         node.identify()
         node.head(since)
-        self._watch.good(node.name)
+        node.good()
         return True
 
     def _tried(self, call: Callable[..., Value], node: BeaconNode | ExecutionNode, *arguments: Any) -> Value | None:
