@@ -216,19 +216,24 @@ class Daemon:
     # --- what there is ---
 
     def _look(self) -> Seen:
-        slots = self._protocol.frame_slots()
-        with reading():
-            functions = self._protocol.contract.functions
-            members = tuple(functions.members().call())
-            seen = Seen(
-                newest=int(self._nodes.finalized().message.slot) // slots * slots,
-                slots=slots,
-                settled=int(functions.last().call()[0]),
-                max_age=int(functions.parameters().call()[1]),
-                members=members,
-                quorum=int(functions.quorum().call()),
-                votes=tuple(bytes(functions.votes(place).call()) for place in range(len(members))),
-            )
+        functions = self._protocol.contract.functions
+        last, parameters, chain, members, quorum = self._protocol.ask(
+            functions.last(),
+            functions.parameters(),
+            functions.chain_constants(),
+            functions.members(),
+            functions.quorum(),
+        )
+        slots = int(parameters[0] * chain[2])
+        seen = Seen(
+            newest=int(self._nodes.finalized().message.slot) // slots * slots,
+            slots=slots,
+            settled=int(last[0]),
+            max_age=int(parameters[1]),
+            members=tuple(members),
+            quorum=int(quorum),
+            votes=tuple(map(bytes, self._protocol.ask(*map(functions.votes, range(len(members)))))),
+        )
         self._last.set(seen.settled)
         self._quorum.set(seen.quorum)
         problem = None

@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from sqlalchemy.exc import SQLAlchemyError
 
 from floe.oracle.report import Oracle, Report, ReportError, digest
 from floe.oracle.signer import SignerError, contest_of, recover
@@ -199,6 +200,8 @@ class _Peer:
             self.problem = None if error.status == NOT_OPEN else str(error)
         except requests.RequestException as error:
             self.problem = type(error).__name__
+        except SQLAlchemyError as error:
+            self.problem = f"our own store: {type(error).__name__}"
 
     def _ask(self, method: str, body: Any) -> Any:
         with requests.request(
@@ -267,23 +270,26 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        if urlsplit(self.path).path != PATH:
-            self._reply(404, {"message": f"there is {PATH}"})
-            return
-        self._reply(200, {"messages": [one.as_json() for one in self.server.exchange.known()]})
+        self._answer(lambda: {"messages": [one.as_json() for one in self.server.exchange.known()]})
 
     def do_POST(self) -> None:
-        try:
-            self._reply(200, {"new": self.server.exchange.take(self._body())})
-        except MessageError as error:
-            self._reply(error.status, {"message": str(error)})
+        self._answer(lambda: {"new": self.server.exchange.take(self._body())})
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: requests are no news."""
 
+    def _answer(self, make: Callable[[], Any]) -> None:
+        try:
+            if urlsplit(self.path).path != PATH:
+                raise MessageError(f"there is {PATH}", 404)
+            self._reply(200, make())
+        except MessageError as error:
+            self._reply(error.status, {"message": str(error)})
+        except SQLAlchemyError as error:
+            log.warning("the store failed: %s", type(error).__name__)
+            self._reply(503, {"message": "the store is not there"})
+
     def _body(self) -> Any:
-        if urlsplit(self.path).path != PATH:
-            raise MessageError(f"there is {PATH}", 404)
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise MessageError("the header Content-Length is missing", 411)

@@ -61,11 +61,18 @@ class Protocol:
             if bytes(functions.digest(tuple(empty)).call()) != digest(empty, self.oracle):
                 raise ReadingError(f"the oracle {self.oracle.address} signs another form of report than this program")
 
+    def ask(self, *calls: Any) -> list[Any]:
+        """Return what calls of contracts return, asked for at once."""
+        with reading(), self.nodes.execution.batch_requests() as batch:
+            for call in calls:
+                batch.add(call)
+            return list(batch.execute())
+
     def frame_slots(self) -> int:
         """Return how many slots a frame has, by the parameters of now."""
-        with reading():
-            functions = self.contract.functions
-            return int(functions.parameters().call()[0] * functions.chain_constants().call()[2])
+        functions = self.contract.functions
+        parameters, chain = self.ask(functions.parameters(), functions.chain_constants())
+        return int(parameters[0] * chain[2])
 
     def observe(
         self, ref_slot: int, observer: Observer | None = None, progress: Callable[[int, int], None] | None = None

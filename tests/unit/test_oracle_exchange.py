@@ -16,6 +16,7 @@ import pytest
 import requests
 from eth_account import Account
 from eth_utils.crypto import keccak
+from sqlalchemy.exc import OperationalError
 
 from floe.oracle import exchange
 from floe.oracle.exchange import MOST_ANSWER, MOST_BODY, PATH, Exchange, Frame, Message, MessageError, Served
@@ -62,6 +63,10 @@ Start = Callable[..., Member]
 def signed(number: int, report: Report = REPORT) -> Message:
     """Return a member's message."""
     return Message(report, KeystoreSigner(KEYS[number]).sign_report(report, ORACLE))
+
+
+def _gone(*_: Any) -> bool:
+    raise OperationalError("INSERT", {}, Exception("disk full"))
 
 
 @pytest.fixture
@@ -187,6 +192,15 @@ def test_server__other_path_or_no_length__refused(start):
     assert requests.get(url + "/", timeout=5).status_code == 404
     assert requests.post(url + "/", data=b"{}", timeout=5).status_code == 404
     assert requests.post(url + PATH, data=iter([b"{}"]), timeout=5).status_code == 411
+
+
+def test_server__store_is_gone__says_so_and_lives_on(start, monkeypatch):
+    member = start(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(member.store, "add_signature", _gone)
+        answer = post(member.url, signed(1).as_json())
+        assert (answer.status_code, answer.json()) == (503, {"message": "the store is not there"})
+    assert post(member.url, signed(1).as_json()).status_code == 200
 
 
 def test_take__a_member_signs_other_reports__named_and_bounded(start, caplog):
