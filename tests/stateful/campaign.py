@@ -30,7 +30,7 @@ from typing import Any
 from floe import build
 from tests.stateful.actions import CALLS, Action, perform
 from tests.stateful.choices import LOTS, Choices
-from tests.stateful.invariants import Guard, finish
+from tests.stateful.invariants import Guard, check_admissible, finish
 from tests.stateful.scenes import SCENES, VALIDATOR_SCENES, worlds
 from tests.stateful.validator_choices import VALIDATOR_LOTS, ValidatorChoices, ValidatorGuard
 from tests.stateful.validator_choices import finish as finish_validators
@@ -185,6 +185,7 @@ def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Differen
                 outcomes[action[0], reason] += 1
             if turn % VIEWS_EVERY == 0:
                 tally.views[ask(choices)] += 1
+                check_admissible(world, guard, random)
         end(world, guard, seed)
     except Exception as error:
         return Difference(scene, actions, f"{type(error).__name__}: {error}", seed)

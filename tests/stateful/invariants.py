@@ -9,11 +9,11 @@ from collections import Counter
 from operator import le, lt, xor
 from random import Random
 
-from floe.model.basics import BPS, GWEI, U95, U96, YEAR, ZERO, Address
+from floe.model.basics import BPS, GWEI, U95, U96, YEAR, ZERO, Address, Revert
 from floe.model.oracle import FrameReport
 from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE
 from tests.stateful.actions import Action, perform
-from tests.stateful.oracle import ORACLE_CALLS, VALID, agreed
+from tests.stateful.oracle import ORACLE_CALLS, PREVIEW, VALID, agreed
 from tests.stateful.world import (
     BURNER,
     COUNCIL,
@@ -29,6 +29,8 @@ from tests.stateful.world import (
     WITHDRAWAL_VAULT,
     Mismatch,
     World,
+    encode_answer,
+    encode_report,
 )
 
 REPORTING = frozenset(("report", "submit", "accept"))
@@ -151,6 +153,7 @@ class Guard:
         self.slot, self.held, self.quorum = oracle.ref_slot, oracle.held, oracle.quorum
         self.committee, self.votes = list(oracle.members), dict(oracle.votes)
         self.frame, self.oracle_members = oracle.frame_slots(), frozenset(oracle.roles.members)
+        self.limits, self.lost = oracle.parameters, (oracle.lost, oracle.lost_at)
 
     def _check_oracle(self, action: Action) -> None:
         """INV-20: one report a frame, and only if more than half of the committee agreed; the rest is the council's."""
@@ -170,7 +173,9 @@ class Guard:
             demand(at <= self.w.chain.now, "INV-20: a report about the future")
             if action[0] == "submit" and len(action) > 2:
                 self._check_agreed(action)
-            demand("submit" in names or "honest_report" in names, "INV-20: a report came by itself")
+            demand("submit" in names, "INV-20: a report came by itself")
+            if action[0] == "submit" and oracle.held is None:
+                self._check_damage()
         elif oracle.held != self.held:
             allowed = any((COUNCIL_ROLE, actor) in self.oracle_members for actor in actors)
             demand(allowed, "INV-18: a held report was decided without the council")
@@ -183,6 +188,16 @@ class Guard:
         present = sum(member != ZERO for member in oracle.members)
         demand(present >= oracle.quorum > len(oracle.members) // 2, "INV-20: no majority, or nobody to be one")
         self._note_oracle()
+
+    def _check_damage(self) -> None:
+        """INV-21: without the council, a report takes no more from the exit value than its limits say."""
+        pool, p = self.w.pool, self.limits
+        window = self.assets * p.window_bps // BPS
+        lost, lost_at = self.lost
+        used = max(min(lost, window) - window * (self.w.chain.now - lost_at) // p.window, 0)
+        least = self.exit - min(self.assets * p.loss_bps // BPS, window - used)
+        rounding = 3 * (self.shares + pool.shares)
+        demand(pool.exit_value() * self.shares + rounding >= least * pool.shares, "INV-21: a loss beyond the limits")
 
     def _check_agreed(self, action: Action) -> None:
         """Count by place who signed or voted for what was submitted."""
@@ -310,6 +325,24 @@ def _report(w: World, random: Random) -> None:
     if oracle.held is not None and (COUNCIL_ROLE, COUNCIL) in oracle.roles.members:
         demand(perform(w, ["accept", COUNCIL, fields]) is None, "INV-19: an honest report that is held is refused")
         demand(oracle.held is None, "INV-19: an honest report stays held")
+
+
+def check_admissible(w: World, guard: Guard, random: Random) -> None:
+    """INV-19: after any step the oracle would look at the honest report of the next frame, with nobody's help."""
+    if guard.other_oracle:
+        return
+    now = w.chain.now
+    w.travel(max(w.oracle.time_of(w.oracle.next_slot()) - now, 0))
+    report = FrameReport(*honest(w, random))
+    try:
+        expected = encode_answer(tuple(map(int, w.oracle.preview(report))))
+    except Revert as revert:
+        raise Mismatch(f"INV-19: an honest report would be refused: {revert.reason}") from None
+    data = w.oracle_selectors[PREVIEW] + encode_report(report)
+    got = w.evm.message_call(OUTSIDER, REPORT_ORACLE, data, 0, None, None, True)
+    w.evm.reset_transient_storage()
+    demand(got == expected, f"preview says {got.hex()}, model {expected.hex()}")
+    w.travel(now - w.chain.now)
 
 
 def honest(w: World, random: Random) -> list[int]:

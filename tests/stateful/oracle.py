@@ -36,6 +36,7 @@ VALID = frozenset(("good", "high s"))
 _REPORT = "(" + ",".join(["uint256"] * 8 + ["bytes32"] * 2) + ")"
 _SUBMIT = f"submit({_REPORT},uint256,bytes)"
 _ACCEPT = f"accept({_REPORT})"
+DIGEST, PREVIEW = f"digest({_REPORT})", f"preview({_REPORT})"
 
 
 def _u(number: int) -> bytes:

@@ -6,22 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 from floe.model.basics import DAY, UNLIMITED, ZERO, Address, Revert
+from floe.model.oracle import FrameReport
 from floe.model.registry import Operator, Validator
 from tests.stateful.choices import Choices
+from tests.stateful.oracle import DIGEST, PREVIEW
 from tests.stateful.validators import VALIDATOR_REGISTRY, ValidatorWorld
 from tests.stateful.world import (
     ADDRESS_WORD,
+    BEACON,
     GAS,
     NAMES,
+    ORACLE_ROLE_IDS,
     OUTSIDER,
     POOL,
     QUEUE,
+    REPORT_ORACLE,
     ROLE_IDS,
     TOKEN,
     WITHDRAWAL_VAULT,
     Mismatch,
     World,
+    digest_of,
     encode_answer,
+    encode_report,
     reason_of,
 )
 
@@ -146,6 +153,43 @@ def _of_ticket(c: Choices, w: World) -> list[Question]:
     ]
 
 
+def _of_oracle(c: Choices, w: World) -> list[Question]:
+    """Ask the oracle."""
+    oracle = w.oracle
+    held = oracle.held
+    fields = list(held) if held and c.chance(20) else c._plain(c._slot(0))
+    report = FrameReport(*(c._false(fields) if c.chance(20) else fields))
+    place = c.pick((0, 1, 2, 4, 31))
+    account, role = c.pick(list(ADDRESS_WORD)), c.pick(list(ORACLE_ROLE_IDS))
+
+    def members() -> tuple[int, ...]:
+        return 32, len(oracle.members), *map(_number, oracle.members)
+
+    def vote() -> int:
+        known = oracle.votes.get(place)
+        return digest_of(known) if known else 0
+
+    def pending() -> tuple[int, int]:
+        known, deadline = oracle.pending()
+        return digest_of(known) if known else 0, deadline
+
+    me, word, role_word = REPORT_ORACLE, place.to_bytes(32, "big"), ORACLE_ROLE_IDS[role] + ADDRESS_WORD[account]
+    return [
+        (me, PREVIEW, encode_report(report), lambda: tuple(map(int, oracle.preview(report)))),
+        (me, PREVIEW, encode_report(report), lambda: tuple(map(int, oracle.preview(report)))),
+        (me, DIGEST, encode_report(report), lambda: digest_of(report)),
+        (me, "headroom()", b"", oracle.headroom),
+        (me, "last()", b"", oracle.last),
+        (me, "pending()", b"", pending),
+        (me, "parameters()", b"", lambda: tuple(oracle.parameters)),
+        (me, "chain_constants()", b"", lambda: BEACON[:3]),
+        (me, "members()", b"", members),
+        (me, "quorum()", b"", lambda: oracle.quorum),
+        (me, "votes(uint256)", word, vote),
+        (me, "hasRole(bytes32,address)", role_word, lambda: (role, account) in oracle.roles.members),
+    ]
+
+
 def _of_registry(c: Choices, w: World) -> list[Question]:
     """Ask the registry and the withdrawal vault."""
     assert isinstance(w, ValidatorWorld)
@@ -185,7 +229,7 @@ def _of_registry(c: Choices, w: World) -> list[Question]:
 
 
 NOBODY = Operator(ZERO, 0, 0, 0, ZERO, 0, 0)
-KINDS = (_of_account, _of_pair, _of_amount, _of_pool, _of_ticket)
+KINDS = (_of_account, _of_pair, _of_amount, _of_pool, _of_ticket, _of_oracle)
 
 
 def ask(c: Choices) -> str:
@@ -193,7 +237,12 @@ def ask(c: Choices) -> str:
     w = c.w
     kinds = (*KINDS, _of_registry, _of_registry) if isinstance(w, ValidatorWorld) else KINDS
     contract, signature, arguments, answer = c.pick(c.pick(kinds)(c, w))
-    selectors = {POOL: w.pool_selectors, QUEUE: w.queue_selectors, TOKEN: w.token_selectors}
+    selectors = {
+        POOL: w.pool_selectors,
+        QUEUE: w.queue_selectors,
+        TOKEN: w.token_selectors,
+        REPORT_ORACLE: w.oracle_selectors,
+    }
     if isinstance(w, ValidatorWorld):
         selectors |= {VALIDATOR_REGISTRY: w.registry_selectors, WITHDRAWAL_VAULT: w.vault_selectors}
     expected: bytes | None = None
