@@ -98,6 +98,7 @@ REPORT_EARLY: constant(String[32]) = "report: not yet"
 REPORT_LATE: constant(String[32]) = "report: too old"
 REPORT_FELL: constant(String[32]) = "report: a counter fell"
 REPORT_VAULT: constant(String[32]) = "report: ahead of the vault"
+REPORT_GAS: constant(String[32]) = "report: too little gas"
 NOT_HELD: constant(String[32]) = "report: not held"
 
 # ---- proofs -------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ REPORT_TYPE_HASH: constant(bytes32) = keccak256(
 )
 # After a held report that nobody decided on, the next ones pause nothing for so long: dead councils lock nobody in.
 PAUSE_COOLDOWN: constant(uint256) = 7 * 86_400
+# More than the pool's `fulfil` ever takes.
+FULFIL_GAS: constant(uint256) = 200_000
 
 held_digest: bytes32
 # deadline u40 | end of the pause that held reports caused u40, 0 once the council has decided
@@ -113,7 +115,8 @@ def submit(
     @dev Reverts: "committee: wrong signers", "committee: wrong signature", "committee: no quorum",
          "report: not at a frame", "report: not newer", "report: not yet", "report: too old", "report: a counter fell",
          "report: deposits ahead of pool", "report: raises ahead of pool", "report: tail ahead of queue",
-         "report: donations fell", "report: ahead of the vault", "access_control: account is missing role" (the pool's).
+         "report: donations fell", "report: ahead of the vault", "report: too little gas", "access_control:
+         account is missing role" (the pool's).
     """
     digest: bytes32 = self._digest(report)
     committee._check_quorum(digest, signers, signatures)
@@ -134,7 +137,7 @@ def accept(report: IReportOracle.Report):
     """
     @notice Book the held report, whatever the limits say. Council only.
     @dev Its counters need no second look: what they were held against only grows. Reverts: "access_control: account is
-         missing role" (this contract's or the pool's), "report: not held".
+         missing role" (this contract's or the pool's), "report: not held", "report: too little gas".
     """
     access_control._check_role(COUNCIL_ROLE, msg.sender)
     digest: bytes32 = self._digest(report)
@@ -259,6 +262,9 @@ def _apply(report: IReportOracle.Report, digest: bytes32, verdict: limits.Verdic
             raised_at_ref=report.raised_at_ref,
         )
     )
+    # Estimates of gas find the least with which nothing reverts: without this they would leave none for exits.
+    if msg.gas < FULFIL_GAS:
+        reasons._refuse(reasons.REPORT_GAS)
     # Where nothing can be paid, or fulfilments are paused, the report stands without it: anyone can fulfil later.
     paid: bool = raw_call(limits.POOL.address, method_id("fulfil()"), max_outsize=0, revert_on_failure=False)
 

@@ -9,7 +9,7 @@ import pytest
 from eth_account.messages import encode_typed_data
 from eth_utils.crypto import keccak
 
-from tests.evm import DAY, ETHER, Contract, Evm, reverts
+from tests.evm import DAY, ETHER, Contract, Evm, RevertError, reverts
 from tests.oracle import COUNCIL, GENESIS_TIME, LIMITS, MEMBERS, Oracle, Report
 from tests.protocol import FULFIL, GUARDIAN, GWEI, OUTSIDER, STAKER, U96, Protocol
 
@@ -490,3 +490,23 @@ def test_members__hold_no_other_power(oracle: Oracle, pool: Contract):
             call()
     contract.vote(0, b"\7" * 32, sender=member)
     assert asdict(oracle.evm.events(contract)[0])["fields"] == {"member": member, "digest": b"\7" * 32}
+
+
+def test_submit__least_gas_with_which_it_succeeds__pays_exits(evm: Evm, oracle: Oracle, protocol: Protocol):
+    """A node's estimate of gas is what it takes not to revert: so that must be enough for the exits, too."""
+    protocol.request(5 * ETHER)
+    oracle.next_frame()
+    report = oracle.report()
+    signers, signatures = oracle.signatures(oracle.digest(report), range(3))
+    too_little, enough = 100_000, 1_000_000
+    while enough - too_little > 500:
+        middle = (too_little + enough) // 2
+        with evm.undone():
+            try:
+                oracle.contract.submit(report, signers, signatures, gas=middle)
+                enough = middle
+            except RevertError as error:
+                too_little, reason = middle, error.reason
+    assert reason == "report: too little gas"
+    oracle.contract.submit(report, signers, signatures, gas=enough)
+    assert [event.name for event in evm.events(protocol.pool)].count("Fulfilled") == 1
