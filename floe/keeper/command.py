@@ -55,14 +55,14 @@ def _run(config: KeeperConfig, file: Path, dry_run: bool, once: bool, say: Calla
     record = config.record()
     if config.key is None and not dry_run:
         raise ConfigError(f"{file}: key: name one, or leave it at a dry run (--dry-run)")
-    signer = config.key.signer() if config.key is not None and not dry_run else None
+    signer = config.key.signer() if config.key is not None else None
     metrics = Metrics("keeper", patience=max(300.0, 10 * config.interval))
     with ExitStack() as stack:
         nodes = config.nodes(record, metrics)
         stack.callback(nodes.close)
         store = stack.enter_context(Store(config.store.get_secret_value()))
         sender = None
-        if signer is not None:
+        if signer is not None and not dry_run:
             sender = Sender(
                 lambda: nodes.execution,
                 signer,
@@ -72,12 +72,13 @@ def _run(config: KeeperConfig, file: Path, dry_run: bool, once: bool, say: Calla
                 patience=config.patience,
                 replace_after=config.replace_after,
             )
-        keeper = Keeper(config, record, nodes, store, metrics, sender, say if dry_run else _silent)
+        account = signer.address if signer else None
+        keeper = Keeper(config, record, nodes, store, metrics, account, sender, say if dry_run else _silent)
         if once:
             keeper.round()
             return
         served = stack.enter_context(Served(metrics, config.metrics.host, config.metrics.port))
-        where = {"metrics": served.url, "account": signer.address if signer else None, "chain": record.chain_id}
+        where = {"metrics": served.url, "account": account, "chain": record.chain_id}
         log.info("started", extra=where)
         loop(keeper.round, config.interval, metrics, stop_on_signals())
         log.info("stopped")

@@ -32,7 +32,7 @@ PROVING: frozenset[Kind] = frozenset(
 
 
 class Keeper:
-    """A keeper. Without a sender it only says what it would do (`say`)."""
+    """A keeper. Without a sender it only says what it would do (`say`), as `account`, whose roles it has."""
 
     def __init__(
         self,
@@ -41,13 +41,14 @@ class Keeper:
         nodes: Nodes,
         store: Store,
         metrics: Metrics,
+        account: str | None,
         sender: Sender | None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._rules, self._interval = config.rules, config.beacon_interval
         self._tip = int(config.tip_gwei * 10**9)
         self._nodes, self._store, self._sender, self._say = nodes, store, sender, say
-        self._sight = Sight(nodes, record, None if sender is None else sender.address)
+        self._sight = Sight(nodes, record, account)
         self._scope = f"{record.chain_id} {record.address('ValidatorRegistry').lower()}"
         self._said: list[str] | None = None
         self._failed: dict[str, int] = {}

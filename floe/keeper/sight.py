@@ -59,7 +59,7 @@ class Contracts:
 
 
 class Sight:
-    """The protocol as one account sees it. `account` is None for a dry run without a key."""
+    """The protocol as one account sees it. None has no roles."""
 
     def __init__(self, nodes: Nodes, record: Record, account: str | None) -> None:
         self._nodes, self._record, self._account = nodes, record, account

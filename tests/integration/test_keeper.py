@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -191,7 +192,8 @@ def test_keeper__buffer_for_eligible_exits__pays_them(kept: Kept):
 def test_keeper__slashing__proven_at_once_and_the_fees_follow(kept: Kept):
     world = kept.world
     world.devnet.slash([kept.ours[3].pubkey])
-    world.devnet.advance(2)
+    world.devnet.advance_until_status(kept.ours[3].pubkey, "active_slashed")
+    world.devnet.advance(1)  # a state can be proven once its block has a child
     assert kept.round() == ["prove_slashings", "sync_fees"]
     assert kept.records(STATE)[3] == SLASHED
     assert world.pool.functions.pending_loss().call() > 0
@@ -251,8 +253,9 @@ def test_keeper__dry_run__says_what_and_why_and_sends_nothing(kept: Kept):
     done = runner.invoke(cli, ["keeper", "run", "--config", str(kept.file), "--dry-run", "--once"])
     assert done.exit_code == 0, done.output
     assert "record_exits: exits are eligible today and unpaid: their promise begins; due now" in done.output
-    # Without a key it cannot know whether it holds the keeper's role; a stranger may not ask yet.
-    assert "pull_back" not in done.output
+    assert re.search(
+        r"^pull_back: exits lack [12]\d\d[.\d]* ETH: ask validators for .*; due now$", done.output, re.MULTILINE
+    )
     assert world.web3.eth.block_number == block
 
 
@@ -265,6 +268,9 @@ def test_keeper__gas_above_the_ceiling__waits(kept: Kept, tmp_path: Path):
     nonce = world.web3.eth.get_transaction_count(world.address(KEEPER))
     run(file, dry_run=False, once=True, say=lines.append)
     assert world.web3.eth.get_transaction_count(world.address(KEEPER)) == nonce
+    run(file, dry_run=True, once=True, say=lines.append)
+    assert len(lines) == 2
+    assert all(line.endswith("not now: gas costs 1.0 Gwei, at most 0.5 are allowed") for line in lines)
 
 
 def test_keeper__no_nodes__says_so_in_one_line(tmp_path: Path, kept: Kept):
