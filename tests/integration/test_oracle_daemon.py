@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from floe.oracle.report import Oracle, Report, digest, report_of
 from floe.oracle.signer import ExternalSigner, KeystoreSigner, contest_of
 from floe.service.retry import PassingError
 from tests.committee import Committee, Member
-from tests.e2e.world import OUTSIDER, World
+from tests.e2e.world import DEPLOYER, ETHER, OUTSIDER, World
 
 MEMBERS, QUORUM = (10, 11, 12), 2
 SLOTS = 16
@@ -87,11 +88,11 @@ def rounds(world: World, members: list[Member], count: int) -> None:
         world.devnet.advance(1)
 
 
-def spoil(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a member compute 1 Gwei too much."""
+def spoil(member: Member, monkeypatch: pytest.MonkeyPatch, wei: int = 10**9) -> None:
+    """Let a member compute so much too much."""
 
     def wrong(seen: Any) -> Report:
-        return report_of(seen)._replace(cl=report_of(seen).cl + 10**9)
+        return report_of(seen)._replace(cl=report_of(seen).cl + wei)
 
     compute = member.daemon._compute
 
@@ -182,6 +183,34 @@ def test_members__one_signs_wrong_numbers__named_by_all_and_without_effect(
     assert list(liar.problems) == ["agreement"]
     # What it had read is not trusted any more.
     assert liar.store.get(liar.daemon._checkpoint) is None
+
+
+def test_members__all_out_of_the_limits__told_before_and_held(world, committee, running, monkeypatch):
+    members = [running.enter_context(committee.member(place)) for place in (0, 1)]
+    for member in members:
+        spoil(member, monkeypatch, 40 * ETHER)
+    rounds(world, members, 1)
+    # The pool may recognise a little of it.
+    problem = r"it will be held: it takes 0 wei, and leaves 39999999999\d{9} wei of gain unrecognised"
+    assert all(re.fullmatch(problem, member.problems["limits"]) for member in members)
+    rounds(world, members, 1)
+    assert (last(world), len(events(world, "Held")), events(world, "Applied")) == (SLOTS, 1, [])
+    assert all(member.problems["held"] == "the report of slot 16 is outside the limits" for member in members)
+
+
+def test_members__one_is_removed_after_it_signed__its_signature_counts_no_more(world, committee, running):
+    members = [running.enter_context(committee.member(place)) for place in (0, 2)]
+    rounds(world, members, 2)
+    assert [member.value("agreed") for member in members] == [2, 2]
+    world.call(DEPLOYER, world.oracle.functions.remove_member(2))
+    rounds(world, members, 4)
+    assert last(world) == 0
+    assert members[0].value("agreed") == 1
+    assert list(members[1].problems) == ["membership"]
+    rounds(world, [members[0], running.enter_context(committee.member(1))], 2)
+    transaction = world.web3.eth.get_transaction(events(world, "Applied")[0]["transactionHash"])
+    _, arguments = world.oracle.decode_function_input(transaction["input"])
+    assert (last(world), arguments["signers"]) == (SLOTS, 0b011)
 
 
 def test_members__no_peer_can_be_reached__one_votes_on_chain_and_that_is_enough(world, committee, running):
