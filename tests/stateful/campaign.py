@@ -36,7 +36,7 @@ from tests.stateful.validator_choices import VALIDATOR_LOTS, ValidatorChoices, V
 from tests.stateful.validator_choices import finish as finish_validators
 from tests.stateful.validators import ValidatorWorld, genesis_accounts
 from tests.stateful.views import ask
-from tests.stateful.world import CONTRACTS, MOCKS, NAMES, REGISTRY_CONTRACT, Compiled, World
+from tests.stateful.world import CONTRACTS, MOCKS, NAMES, REGISTRY_CONTRACT, SPLITTER_CONTRACT, Compiled, World
 
 REGRESSIONS = Path(__file__).parent / "regressions"
 TRANSACTIONS = 5_000_000
@@ -113,12 +113,12 @@ ALWAYS_REFUSED = frozenset(("lock_for_exit", "receive_from_vault", "settle", "sw
 
 
 def reasons() -> set[str]:
-    """Every reason that a call of the pool, the queue, the rebasing token, the oracle or the registry can end with."""
+    """Every reason that a call of one of the contracts can end with."""
     from tests import sources  # reads the compiler's trees, which takes a second
 
     return {
         reason
-        for contract in (*CONTRACTS, REGISTRY_CONTRACT)
+        for contract in (*CONTRACTS, REGISTRY_CONTRACT, SPLITTER_CONTRACT)
         for function in sources.functions(contract).keys() - {"__init__"}
         for reason in sources.reasons(contract, function)
     }
@@ -256,7 +256,7 @@ def run(artifacts: Mapping[str, Compiled], transactions: int, seed: str = "0") -
 def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
     """Run every `step`-th sequence from `first` on until told to stop, and say now and then how it went."""
     try:
-        made = worlds(build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT]))
+        made = worlds(build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT, SPLITTER_CONTRACT]))
     except Exception as error:
         results.put((Tally(), Difference("deployment", [], f"{type(error).__name__}: {error}", seed)))
         return
@@ -277,7 +277,7 @@ def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
 
 def campaign(transactions: int, seed: str, jobs: int, seconds: float | None = None) -> tuple[Tally, Difference | None]:
     """Run sequences in `jobs` processes until there were enough transactions, time is up, or one failed."""
-    build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT])
+    build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT, SPLITTER_CONTRACT])
     genesis_accounts()
     context = multiprocessing.get_context("fork")
     results, stop = context.Queue(), context.Event()

@@ -148,12 +148,16 @@ class OracleChoices(Chooser):
         signers, signatures = 0, []
         for place in places:
             member = oracle.members[place]
-            if self.chance(signing):
+            signs = self.chance(signing)
+            if signs:
                 signers |= 1 << place
                 signatures.append([member, "good"])
-            else:
+            if not signs or self.chance(10):
                 votes.append(["vote", member, place, list(report)])
-        if signatures and self.chance(8):
+        if self.chance(2):  # an empty place, and a signature that is nobody's
+            signers |= 1 << 31
+            signatures.append([self.pick(MEMBERS), "invalid"])
+        elif signatures and self.chance(8):
             one = self.pick(signatures)
             kind = self.pick(range(8))
             if kind == 0:

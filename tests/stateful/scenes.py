@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from floe import build
 from floe.model.basics import DAY, ETHER, GWEI, UNLIMITED, YEAR
 from floe.model.pool import PAUSE_FULFIL
 from floe.model.registry import MAX_FORKS
@@ -23,6 +24,7 @@ from tests.stateful.world import (
     REFUSER,
     REGISTRY,
     REGISTRY_CONTRACT,
+    SPLITTER_CONTRACT,
     STAKERS,
     TOKEN,
     Compiled,
@@ -171,10 +173,14 @@ VALIDATOR_SCENES = {scene.__name__: scene for scene in (young, staked, late)}
 def worlds(artifacts: Mapping[str, Compiled]) -> dict[str, World]:
     """Build one world for every scene, in that scene; those with validators where there is a registry.
 
+    The fee splitter is taken from the build when it is not given.
+
     Raises Mismatch when contracts and model differ on the way.
     """
     made: dict[str, World] = {}
     with_registry = VALIDATOR_SCENES if REGISTRY_CONTRACT in artifacts else {}
+    if with_registry:
+        artifacts = {**build.load_many([SPLITTER_CONTRACT]), **artifacts}
     for name, scene in {**SCENES, **with_registry}.items():
         world = made[name] = ValidatorWorld(artifacts) if name in with_registry else World(artifacts)
         scene(world)

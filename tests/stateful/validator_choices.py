@@ -14,10 +14,12 @@ from floe.model.registry import KEEPER_ROLE, OPERATORS_ROLE, Operator, State, Va
 from floe.model.tokens import COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE
 from tests.stateful.actions import Action, perform
 from tests.stateful.choices import Choices
+from tests.stateful.fees import FEE_CALLS
 from tests.stateful.invariants import Guard, demand, parts_of
 from tests.stateful.invariants import finish as finish_books
 from tests.stateful.validators import (
     CONSOLIDATIONS,
+    FEE_SPLITTER,
     KEEPERS,
     MANAGERS,
     NUMBERS,
@@ -313,6 +315,33 @@ class ValidatorChoices(Choices):
         held = ("registry", VALIDATOR_REGISTRY) in self.w.pool.roles.members
         return ["revoke_role" if held else "grant_role", ADMIN, "registry", VALIDATOR_REGISTRY]
 
+    # --- the fee splitter ---
+
+    def distribute(self) -> Action:
+        return ["distribute", self.anybody()]
+
+    def sync(self) -> Action:
+        return ["sync", self.anybody(), self.operator()]
+
+    def claim_fees(self) -> Action:
+        return ["claim_fees", self.anybody(), self.operator()]
+
+    def cover_loss(self) -> Action:
+        council = COUNCIL if self.chance(90) else self.anybody()
+        return ["cover_loss", council, self.amount(self.w.splitter.coverable())]
+
+    def set_parts(self) -> Action:
+        treasury, cover = self.pick((0, 4_000, 5_000, 5_001)), self.pick((0, 1_000, 3_000, 3_001))
+        return ["set_parts", self.pick((ADMIN, ADMIN, ADMIN, OUTSIDER)), treasury, cover]
+
+    def set_treasury(self) -> Action:
+        treasury = self.pick((TREASURER, TREASURER, REENTERER, EXECUTION_VAULT, ZERO, POOL, FEE_SPLITTER))
+        return ["set_treasury", self.pick((ADMIN, ADMIN, ADMIN, OUTSIDER)), treasury]
+
+    def set_fee_registry(self) -> Action:
+        registry = VALIDATOR_REGISTRY if self.chance(80) else self.anybody()
+        return ["set_fee_registry", self.pick((ADMIN, ADMIN, ADMIN, OUTSIDER)), registry]
+
     # --- others, and the beacon chain ---
 
     def foreign_deposit(self) -> Action:
@@ -438,6 +467,9 @@ VALIDATOR_WEIGHTS: dict[Callable[[ValidatorChoices], Any], int] = {
     ValidatorChoices.slash: 8, ValidatorChoices.leave: 8, ValidatorChoices.earn: 25,
     ValidatorChoices.lose: 4, ValidatorChoices.overdue: 6,
     ValidatorChoices.force_registry: 2, ValidatorChoices.honest_report: 45, ValidatorChoices.ordered: 14,
+    ValidatorChoices.distribute: 10, ValidatorChoices.sync: 20, ValidatorChoices.claim_fees: 15,
+    ValidatorChoices.cover_loss: 10, ValidatorChoices.set_parts: 3, ValidatorChoices.set_treasury: 3,
+    ValidatorChoices.set_fee_registry: 2, ValidatorChoices.transfer: 8,
     ValidatorChoices.honest_accept: 25, ValidatorChoices.reject: 2, ValidatorChoices.set_committee: 2,
 }  # fmt: skip
 VALIDATOR_LOTS = [choose for choose, weight in VALIDATOR_WEIGHTS.items() for _ in range(weight)]
@@ -475,6 +507,8 @@ class ValidatorGuard(Guard):
         if kinds != self.w.pool.withdrawal_vault.system_contracts:
             allowed = any(("admin", actor) in self.members for actor in actors)
             demand(allowed, "INV-18: a system contract was changed without the role admin")
+        if action[0] in FEE_CALLS:
+            check_fees(self.w)
         super().note()
         self.note()
 
@@ -519,6 +553,14 @@ class ValidatorGuard(Guard):
         check_sums(w)
 
 
+def check_fees(w: ValidatorWorld) -> None:
+    """INV-02: what the splitter holds is its cover fund, what operators earned and what could not be divided."""
+    splitter = w.splitter
+    earned = sum(splitter.claimable(operator, book) for book, operator in splitter.accounts)
+    demand(splitter.held == splitter.cover_fund + earned + splitter.rest, "INV-02: fees are not what they are held for")
+    demand(splitter.held <= w.pool.balances.get(FEE_SPLITTER, 0), "INV-02: more fees held than there are")
+
+
 def check_sums(w: ValidatorWorld) -> None:
     """Check that all sums are sums, and that the registry has the ETH of all bonds and no other."""
     registry = w.registry
@@ -550,6 +592,7 @@ def _for_the_pool(action: Action) -> Action:
 def finish(w: ValidatorWorld, guard: Guard, seed: str) -> None:
     """End a sequence: report until the books say what the beacon chain says, then as everywhere."""
     check_sums(w)
+    check_fees(w)
     oracle, pool = w.oracle, w.pool
     able = all((role, REPORT_ORACLE) in pool.roles.members for role in (ORACLE_ROLE, PAUSER_ROLE))
     able = able and (COUNCIL_ROLE, COUNCIL) in oracle.roles.members

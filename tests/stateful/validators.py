@@ -24,6 +24,7 @@ from floe.devnet import system_contracts as ethereum
 from floe.model.basics import BPS, DAY, GWEI, YEAR, Address, Revert
 from floe.model.beacon import BALANCES_GINDEX, VALIDATORS_GINDEX, BeaconState, BeaconValidator, Header, Proof
 from floe.model.beacon_chain import BeaconChain, Withdrawal
+from floe.model.fee_splitter import Parts
 from floe.model.registry import Fork, RegistryParameters, Validator
 from floe.model.system_contracts import (
     CONSOLIDATION_CONTRACT,
@@ -59,6 +60,7 @@ from tests.stateful.world import (
     SLASHINGS_VECTOR,
     SLOTS_PER_EPOCH,
     STAKERS,
+    TREASURER,
     WITHDRAWAL_VAULT,
     Call,
     Compiled,
@@ -69,7 +71,7 @@ from tests.stateful.world import (
     slots,
 )
 
-VALIDATOR_REGISTRY = created(12)
+VALIDATOR_REGISTRY, FEE_SPLITTER = created(12), created(13)
 DEPOSITS, BLOCK_ROOTS, WITHDRAWALS, CONSOLIDATIONS, SYSTEM = (
     address.lower()
     for address in (
@@ -81,8 +83,8 @@ DEPOSITS, BLOCK_ROOTS, WITHDRAWALS, CONSOLIDATIONS, SYSTEM = (
     )
 )
 NAMES |= {
-    VALIDATOR_REGISTRY: "validator registry", DEPOSITS: "deposit contract", BLOCK_ROOTS: "block roots",
-    WITHDRAWALS: "withdrawal requests", CONSOLIDATIONS: "consolidation requests",
+    VALIDATOR_REGISTRY: "validator registry", FEE_SPLITTER: "fee splitter", DEPOSITS: "deposit contract",
+    BLOCK_ROOTS: "block roots", WITHDRAWALS: "withdrawal requests", CONSOLIDATIONS: "consolidation requests",
 }  # fmt: skip
 SENDS_NOTHING.add(VALIDATOR_REGISTRY)
 ADDRESS_WORD |= {account: bytes(12) + bytes.fromhex(account[2:]) for account in NAMES}
@@ -90,6 +92,7 @@ ADDRESS_WORD |= {account: bytes(12) + bytes.fromhex(account[2:]) for account in 
 KEEPERS, MANAGERS = (OPERATOR, REENTERER), (STAKERS[0], STAKERS[1], REENTERER)
 """Who has the registry's role first, and who manages operators."""
 PARAMETERS = RegistryParameters(slashing_bps=500, promise=14 * DAY)
+PARTS = Parts(treasury_bps=4_000, cover_bps=1_000)
 OTHERS_BALANCE = 33 * 10**15
 """Gwei of the rest of Ethereum's validators."""
 KEPT_BLOCKS = 64
@@ -145,6 +148,7 @@ class ValidatorWorld(World):
         super().__init__(artifacts)
         self._place_system_contracts()
         self._deploy_registry(artifacts["ValidatorRegistry"])
+        self._deploy_splitter(artifacts["FeeSplitter"])
         self.beacon = BeaconChain(
             *BEACON,
             FIRST_EPOCH * SLOTS_PER_EPOCH,
@@ -220,6 +224,25 @@ class ValidatorWorld(World):
             if (reason := self.run(CALLS[change](self, ADMIN, "registry", account))) is not None:
                 raise Mismatch(f"{change} reverts: {reason}")
 
+    def _deploy_splitter(self, artifact: Compiled) -> None:
+        arguments = [POOL, VALIDATOR_REGISTRY, ADMIN, COUNCIL, TREASURER, tuple(PARTS)]
+        initcode = artifact.initcode + abi_encode(["address"] * 5 + ["(uint256,uint256)"], arguments)
+        deployed = self.evm.deploy(DEPLOYER, initcode)
+        self.evm.reset_transient_storage()
+        if deployed.lower() != FEE_SPLITTER:
+            raise Mismatch(f"the splitter is at {deployed}, expected {FEE_SPLITTER}")
+        self.splitter = self.model.add_fee_splitter(FEE_SPLITTER, [self.registry], TREASURER, PARTS, ADMIN, COUNCIL)
+        self.splitter_selectors = {
+            text: int(number, 16).to_bytes(4, "big") for text, number in artifact.method_ids.items()
+        }
+        found = slots(artifact)
+        self.splitter_slots = tuple(
+            found[name] for name in ("held", "cover_fund", "rest", "cover_ticket", "treasury", "registry", "parts")
+        )
+        self.weights_slots, self.account_slots = MappingSlots(found["weights"]), MappingSlots(found["accounts"])
+        if (reason := self.run(CALLS["set_fee_recipient"](self, ADMIN, FEE_SPLITTER))) is not None:
+            raise Mismatch(f"set_fee_recipient reverts: {reason}")
+
     # --- time ---
 
     def keep(self) -> None:
@@ -284,6 +307,8 @@ class ValidatorWorld(World):
         super().check(target, accounts, tickets)
         if self.ready and (target in (VALIDATOR_REGISTRY, DEPOSITS, WITHDRAWAL_VAULT) or self.orders):
             self.check_registry()
+        if self.ready and (target == FEE_SPLITTER or self.orders):
+            self.check_splitter()
 
     def check_all(self) -> None:
         """Compare everything stored."""
@@ -292,6 +317,7 @@ class ValidatorWorld(World):
             self.checked.clear()
             self.check_registry()
             self._check_rest()
+            self.check_splitter()
 
     def check_registry(self) -> None:
         """Compare all records of validators and operators, the sums, and the ETH of the registry."""
@@ -311,6 +337,25 @@ class ValidatorWorld(World):
         for account in (me, DEPOSITS, WITHDRAWALS, CONSOLIDATIONS):
             if self._balance(account) != self.chain.ether[account]:
                 self._explain_ether()
+
+    def check_splitter(self) -> None:
+        """Compare all that the fee splitter stores, but for roles, and its shares."""
+        splitter, storage, me = self.splitter, self._storage, FEE_SPLITTER
+        *places, parts = self.splitter_slots
+        treasury, registry = int(splitter.treasury, 16), int(splitter.registry, 16)
+        numbers = splitter.held, splitter.cover_fund, splitter.rest, splitter.cover_ticket, treasury, registry
+        expected = dict(zip(places, numbers, strict=True))
+        expected |= {parts + k: part for k, part in enumerate(splitter.parts)}
+        for book, weights in splitter.weights.items():
+            expected |= {self.weights_slots[book] + k: number for k, number in enumerate(weights)}
+        for key, earner in splitter.accounts.items():
+            expected |= {self.account_slots[key] + k: number for k, number in enumerate(earner)}
+        for slot, number in expected.items():
+            if (got := storage(me, slot)) != number:
+                raise Mismatch(f"slot {slot:#x} of the fee splitter differs: {got}, model {number}")
+        for account in (me, splitter.treasury):
+            if storage(POOL, self.balance_slots[account]) != self.pool.balances.get(account, 0):
+                raise Mismatch(f"shares of {NAMES[account]} differ")
 
     def _check_rest(self) -> None:
         registry, storage, me = self.registry, self._storage, VALIDATOR_REGISTRY

@@ -38,8 +38,8 @@ WEALTH = 2**100
 """Wei that every actor starts with: more than the pool can hold."""
 
 CONTRACTS = ("FloePool", "WithdrawalQueue", "RebasingToken", "WithdrawalVault", "ExecutionVault", "ReportOracle")
-REGISTRY_CONTRACT = "ValidatorRegistry"
-"""Only worlds with validators need it."""
+REGISTRY_CONTRACT, SPLITTER_CONTRACT = "ValidatorRegistry", "FeeSplitter"
+"""Only worlds with validators need them."""
 MOCKS = ("Reenterer", "EtherRefuser")
 
 PARAMETERS = model.Parameters(
