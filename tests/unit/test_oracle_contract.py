@@ -169,33 +169,43 @@ def test_submit__nothing_can_be_paid__the_report_stands(evm: Evm, oracle: Oracle
     assert oracle.contract.last().ref_slot == report.ref_slot
 
 
-def test_submit__little_gas__books_all_or_nothing(evm: Evm, oracle: Oracle, protocol: Protocol):
-    """Who gives too little gas can spare the fulfilment, which anybody can make up for, and nothing else."""
+@pytest.mark.parametrize("way", ["submit", "accept"])
+def test_submit_and_accept__little_gas__do_all_or_nothing(evm: Evm, oracle: Oracle, protocol: Protocol, way: str):
+    """Nobody books a report and spares the exits: what the fulfilment needs must be left, and more."""
     protocol.request(5 * ETHER)
     oracle.next_frame()
-    report = oracle.report(gain=ETHER // 100)
+    report = oracle.report(gain=ETHER // 100 if way == "submit" else -10 * ETHER)
     signed = oracle.signatures(oracle.digest(report), range(3))
+    if way == "accept":
+        assert not oracle.contract.submit(report, *signed)
+
+    def book(gas: int) -> None:
+        if way == "submit":
+            oracle.contract.submit(report, *signed, gas=gas)
+        else:
+            oracle.contract.accept(report, sender=COUNCIL, gas=gas)
+
+    before = protocol.pool.state()
     with evm.undone():
-        oracle.contract.submit(report, *signed)
-        full, books = evm.gas_used, protocol.pool.state()[6:]
+        book(1_000_000)
+        after = protocol.pool.state()
     seen = set()
-    for gas in range(full // 3, full * 5 // 4, full // 60):
+    for gas in range(100_000, 600_000, 4_000):
         with evm.undone():
-            before = protocol.pool.state()
             try:
-                booked = oracle.contract.submit(report, *signed, gas=gas)
-            except Exception:
+                book(gas)
+            except RevertError as error:
+                assert error.reason in ("", "report: too little gas") or error.reason.startswith("halt")
                 assert protocol.pool.state() == before
-                seen.add("nothing")
-                continue
-            assert booked and protocol.pool.state()[6:] == books
-            assert oracle.contract.last().ref_slot == report.ref_slot
-            if not evm.events(protocol.pool, "Fulfilled"):
-                protocol.pool.fulfil(sender=OUTSIDER)
-                seen.add("without exits")
+                seen.add(error.reason)
+                refused = gas
             else:
-                seen.add("all")
-    assert {"nothing", "all"} <= seen
+                assert protocol.pool.state() == after
+                assert evm.events(protocol.pool, "Fulfilled")
+                seen.add("done")
+    assert {"report: too little gas", "done"} <= seen
+    with reverts("report: too little gas"):
+        book(refused)
 
 
 def test_submit__the_pool_does_not_know_the_oracle__reverts(oracle: Oracle, protocol: Protocol):
