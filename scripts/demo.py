@@ -1,4 +1,4 @@
-"""`ape run demo`: two months of Floe on a beacon chain of one's own. It writes out/demo.png and out/demo.csv."""
+"""`ape run demo`: two weeks of Floe on a beacon chain of one's own. It writes out/demo.png and out/demo.csv."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from floe.build import ROOT
 from floe.demo import books, story
+from floe.demo.processes import ProcessError
 from floe.devnet import DevnetError
 from floe.report import pictures
 
@@ -40,7 +41,7 @@ def cli(days: int) -> None:
         try:
             with story.play(say, days) as played:
                 closing = books.close(played)
-        except DevnetError as error:
+        except (DevnetError, ProcessError) as error:
             raise click.ClickException(str(error)) from None
 
     for table in books.actors(closing):

@@ -13,13 +13,15 @@ from typing import Any
 
 from rich.table import Table
 
-from floe.beacon.client import ValidatorInfo
+from floe.beacon.client import BeaconClient, ValidatorInfo
 from floe.beacon.containers import FAR_FUTURE_EPOCH
 from floe.demo.staking import GWEI, PREDEPOSIT, SEEN, STATES, Validator
-from floe.demo.story import Played
+from floe.demo.story import KEEPER, TREASURY, Played
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
+from floe.oracle.observer import Observation, Observer
+from floe.oracle.report import Report, report_of
 from floe.report import events, history, tables
-from floe.report.history import Books
+from floe.report.history import Books, Position
 
 ASSETS = "assets = deposits - paid to leavers + what was earned"
 BUFFER = "the pool's ETH = its buffer"
@@ -28,7 +30,8 @@ OUTSIDE = "outside - pending loss = validators' balances + deposits on their way
 BONDS = "the registry's ETH = bonds"
 DEPOSITS = "deposited on the beacon chain = predeposits + top-ups + what others deposited"
 ALL_ETHER = "all ETH there is = deposits + bonds + rewards + tips + gifts - penalties - paid out"
-MAIN_CHECKS = (ASSETS, BUFFER, QUEUE, OUTSIDE, BONDS, DEPOSITS, ALL_ETHER)
+FEES = "fees split and not yet split = all fee shares of all reports"
+MAIN_CHECKS = (ASSETS, BUFFER, QUEUE, OUTSIDE, BONDS, DEPOSITS, FEES, ALL_ETHER)
 """Those worth showing also when they hold."""
 
 
@@ -66,6 +69,12 @@ class Past:
     log: list[events.Event]
     tips: int
     """Wei that transactions paid on top of the base fee in the blocks of our proposers."""
+    gas: dict[str, int]
+    """Wei that each account paid for gas."""
+    reference: Observation
+    """What a stranger finds at the reference slot of the last report..."""
+    head: Observation
+    """... and at the last slot."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,8 @@ class Stake:
     """By public key: validators of the head state."""
     pending: dict[bytes, int]
     """By public key: deposits that wait in the head state."""
+    counted: int
+    """Balances and waiting deposits of all that count, at the reference slot of the last report."""
 
     def is_counted(self, validator: Validator) -> bool:
         """Whether the pool's ETH was ever sent to it."""
@@ -90,11 +101,6 @@ class Stake:
         """Balance and deposits that wait, on the beacon chain."""
         found = self.found.get(validator.pubkey)
         return (found.balance if found else 0) + self.pending.get(validator.pubkey, 0)
-
-    @property
-    def counted(self) -> int:
-        """Balances and waiting deposits of all that count."""
-        return sum(self.balance(one) for one in self.validators if self.is_counted(one))
 
 
 @dataclass(frozen=True)
@@ -117,35 +123,42 @@ def close(played: Played, past: Past | None = None) -> Closing:
     """Read everything at the last block and compare. Nothing is sent. `past` spares reading that again."""
     stage = played.stage
     past = past or read(played)
-    log, tips = past.log, past.tips
+    log = past.log
     books = history.replay(log, stage.pool.address, stage.queue.address, stage.token.address)
     now = stage.chain.get_block("latest").timestamp
     owners = {account.address: stage.name(number) for number, account in enumerate(stage.stakers, 1)}
-    owners[stage.pool.fee_recipient()] = "fee recipient"
+    owners |= {account.address: f"operator {number}" for number, account in enumerate(stage.operators, 1)}
+    owners |= {TREASURY: "treasury", stage.splitter.address: "fee splitter", stage.vaults[1].address: "loss cover"}
     rows = [_row(name, holder, log, books, now) for holder, name in owners.items()]
-    stake = _stake(played)
+    stake = _stake(played, past)
     checks = [
-        *_accounts(played, log, rows),
-        *_contracts(played, log, books, now, tips),
+        *_accounts(played, past, rows),
+        *_contracts(played, past, books, now),
         *_holders(played, books, [*owners, stage.pool.address]),
+        *_fees(played, log),
         *_operators(played, log, stake),
         *_validators(played, stake),
-        *_beacon(played, log, stake, tips),
+        *_beacon(played, past, stake),
     ]
     return Closing(rows, checks, books, past, stake)
 
 
 def read(played: Played) -> Past:
-    """Read the events of all contracts, and what every block paid to its proposer."""
+    """Read the events of all contracts, what every block paid to its proposer, and both chains as a stranger would."""
     stage, web3 = played.stage, played.stage.chain.web3
-    contracts = {"pool": stage.pool, "queue": stage.queue, "token": stage.token, "registry": stage.registry}
-    tips = 0
+    tips, gas = 0, dict.fromkeys(played.before, 0)
     for number in range(played.first_block, web3.eth.block_number + 1):
         block = web3.eth.get_block(number)
-        if block["miner"] == stage.vaults[1].address:
-            for paid in web3.eth.get_block_receipts(number):
+        for paid in web3.eth.get_block_receipts(number):
+            gas[paid["from"]] = gas.get(paid["from"], 0) + paid["gasUsed"] * paid["effectiveGasPrice"]
+            if block["miner"] == stage.vaults[1].address:
                 tips += int(paid["gasUsed"] * (paid["effectiveGasPrice"] - block["baseFeePerGas"]))
-    return Past(events.read(contracts, played.first_block), tips)
+    observer = Observer(
+        stage.client, web3, stage.pool.address, stage.registry.address, stage.committee.address, played.first_block
+    )
+    reference = observer.observe(stage.news.reports[-1].ref_slot)
+    head = observer.observe(stage.devnet.slot)
+    return Past(stage.news.log, tips, gas, reference, head)
 
 
 def paid_by(log: list[events.Event], sender: str) -> int:
@@ -168,7 +181,7 @@ def paid_to(log: list[events.Event], receiver: str) -> int:
 
 
 def _row(name: str, holder: str, log: list[events.Event], books: Books, now: int) -> Row:
-    position = books.positions[holder]
+    position = books.positions.get(holder, Position())
     paid_in, paid_out = paid_by(log, holder), paid_to(log, holder)
     return Row(
         name=name,
@@ -181,9 +194,9 @@ def _row(name: str, holder: str, log: list[events.Event], books: Books, now: int
     )
 
 
-def _accounts(played: Played, log: list[events.Event], rows: list[Row]) -> list[Check]:
+def _accounts(played: Played, past: Past, rows: list[Row]) -> list[Check]:
     """Compare every wallet's ETH with what it had, less gas and what it sent, plus what came out."""
-    stage = played.stage
+    stage, log = played.stage, past.log
     people = {stage.name(number): one for number, one in enumerate(stage.stakers, 1)}
     people |= {f"operator {number}": one for number, one in enumerate(stage.operators, 1)}
     checks = []
@@ -193,13 +206,20 @@ def _accounts(played: Played, log: list[events.Event], rows: list[Row]) -> list[
         checks.append(Check(text, before - sent + paid_to(log, account.address) - gas, account.balance))
         if account in stage.stakers:
             checks.append(Check(f"{name}: ETH sent = in", sent, paid_by(log, account.address)))
+    fees = {
+        KEEPER: sum(one.arguments["fee"] * one.arguments["count"] for one in _named(log, "withdrawals", "Requested"))
+    }
+    for address, name in played.daemons.items():
+        text = f"{name}: ETH before - gas - fees of requests = ETH now"
+        left = played.before[address] - past.gas[address] - fees.get(name, 0)
+        checks.append(Check(text, left, stage.chain.get_balance(address)))
     checks.append(Check("all shares that changed hands: given = received", sum(row.moved for row in rows), 0))
     return checks
 
 
-def _contracts(played: Played, log: list[events.Event], books: Books, now: int, tips: int) -> list[Check]:
+def _contracts(played: Played, past: Past, books: Books, now: int) -> list[Check]:
     """Compare the contracts' views and ETH with the books made from events."""
-    stage = played.stage
+    stage, log = played.stage, past.log
     state = stage.lens.protocol()
     eth = stage.chain.get_balance
     deposits = _sum(log, "pool", "Deposit", "assets")
@@ -207,7 +227,8 @@ def _contracts(played: Played, log: list[events.Event], books: Books, now: int, 
     claimed = _sum(log, "queue", "Claimed", "ether_")
     still_open = stage.lens.tickets(stage.open_tickets())
     vault, execution_vault = (eth(one.address) for one in stage.vaults)
-    credited = stage.reported.withdrawn_at_ref + stage.gifts - sum(stage.swept())
+    credited = past.head.credited + stage.gifts - sum(stage.swept())
+    tips = past.tips + paid_to(log, stage.vaults[1].address) - _sum(log, "pool", "Reported", "tips")
     claimable, pending = sum(t.claimable for t in still_open), sum(t.pending for t in still_open)
     queue = eth(stage.queue.address)
     wrapped, behind_it = stage.token.total_shares(), stage.pool.balanceOf(stage.token)
@@ -217,7 +238,7 @@ def _contracts(played: Played, log: list[events.Event], books: Books, now: int, 
         Check(QUEUE, queue, state.line.paid_in - claimed),
         Check("queue's ETH = claimable of all open tickets", queue, claimable),
         Check("withdrawal vault's ETH = withdrawn + gifts - swept", vault, credited),
-        Check("execution vault's ETH = tips - swept", execution_vault, tips - _sum(log, "pool", "Reported", "tips")),
+        Check("execution vault's ETH = tips + covered losses - swept", execution_vault, tips),
         Check("waiting shares = pending of all open tickets", state.waiting, pending),
         Check("wrapped shares = shares that the token holds", wrapped, behind_it),
         Check("history: shares", books.shares, state.shares),
@@ -240,9 +261,9 @@ def _holders(played: Played, books: Books, holders: list[str]) -> list[Check]:
         free, wrapped = stage.pool.balanceOf(holder), stage.token.shares_of(holder)
         waiting = sum(ticket.end - ticket.claimed for ticket in tickets)
         checks += [
-            Check(f"history: shares of {holder}", books.free[holder], free),
-            Check(f"history: wrapped shares of {holder}", books.wrapped[holder], wrapped),
-            Check(f"history: position of {holder}", books.positions[holder].shares, free + wrapped + waiting),
+            Check(f"history: shares of {holder}", books.free.get(holder, 0), free),
+            Check(f"history: wrapped shares of {holder}", books.wrapped.get(holder, 0), wrapped),
+            Check(f"history: position of {holder}", _shares(books, holder), free + wrapped + waiting),
             Check(f"history: tickets of {holder}", len(tickets), stage.queue.balanceOf(holder)),
         ]
     for ticket in stage.lens.tickets(stage.open_tickets()):
@@ -252,27 +273,67 @@ def _holders(played: Played, books: Books, holders: list[str]) -> list[Check]:
             Check(f"history: claimable of ticket {ticket.number}", books.claimable(known), ticket.claimable),
             Check(f"history: pending of ticket {ticket.number}", books.pending(known), ticket.pending),
         ]
-    held = sum(books.positions[holder].shares for holder in holders)
+    held = sum(_shares(books, holder) for holder in holders)
     filled = sum(t.end - t.claimed - books.pending(t) for t in books.tickets.values())
     checks.append(Check("shares of all holders = supply", held - filled, stage.pool.totalSupply()))
     return checks
 
 
-def _stake(played: Played) -> Stake:
-    """Read the registry's records, and the validators out of the beacon chain's head state."""
+def _shares(books: Books, holder: str) -> int:
+    return books.positions.get(holder, Position()).shares
+
+
+def _fees(played: Played, log: list[events.Event]) -> list[Check]:
+    """Compare what reports paid as fees with what the splitter did with it."""
+    stage = played.stage
+    splitter = stage.splitter
+    names = ("fees", "treasury", "operators", "cover")
+    fees, treasury, operators, cover = (_sum(log, "splitter", "Distributed", name) for name in names)
+    numbers = range(1, len(stage.operators) + 1)
+    claimed = _sum(log, "splitter", "Claimed", "shares")
+    given_up = _sum(log, "splitter", "LossCovered", "shares")
+    earned = sum(splitter.claimable(number) for number in numbers)
+    here = stage.pool.balanceOf(splitter)
+    return [
+        Check(FEES, fees + splitter.undistributed(), _sum(log, "pool", "Reported", "fee_shares")),
+        Check("fees split = treasury + operators + cover + rest", fees, treasury + operators + cover + splitter.rest()),
+        Check("operators' fees = claimed + claimable", operators, claimed + earned),
+        Check("cover fund = its fees - given up", splitter.cover_fund(), cover - given_up),
+        Check(
+            "fee splitter's shares = fees - paid", here, splitter.undistributed() + fees - treasury - claimed - given_up
+        ),
+        Check("treasury's shares = its fees", stage.pool.balanceOf(TREASURY), treasury),
+    ]
+
+
+def _stake(played: Played, past: Past) -> Stake:
+    """Read the registry's records, and the validators out of the beacon chain's head state, and an earlier one."""
     stage = played.stage
     numbers = range(1, len(stage.operators) + 1)
-    pending: dict[bytes, int] = defaultdict(int)
-    for one in stage.client.pending_deposits("head"):
-        pending[bytes(one.pubkey)] += int(one.amount)
     found = stage.client.validators([one.pubkey for one in stage.validators], "head")
+    counted = {
+        one.arguments["key"] for one in _named(past.log, "registry", "ToppedUp") if one.block <= past.reference.height
+    }
+    pubkeys = [one.pubkey for one in stage.validators if one.key in counted]
+    slot = past.reference.slot
+    then = stage.client.validators(pubkeys, slot) if pubkeys else []
+    waiting = _pending(stage.client, slot)
     return Stake(
         validators=[replace(one, record=stage.registry.validator(one.key)) for one in stage.validators],
         operators=[stage.registry.operator(number) for number in numbers],
         quotas=[stage.registry.quota(number) for number in numbers],
         found={bytes(one.validator.pubkey): one for one in found},
-        pending=pending,
+        pending=_pending(stage.client, "head"),
+        counted=sum(one.balance for one in then) + sum(waiting[pubkey] for pubkey in pubkeys),
     )
+
+
+def _pending(client: BeaconClient, state: int | str) -> dict[bytes, int]:
+    """Return deposits (Gwei) that wait in a state, by public key."""
+    pending: dict[bytes, int] = defaultdict(int)
+    for one in client.pending_deposits(state):
+        pending[bytes(one.pubkey)] += int(one.amount)
+    return pending
 
 
 def _operators(played: Played, log: list[events.Event], stake: Stake) -> list[Check]:
@@ -322,22 +383,25 @@ def _validators(played: Played, stake: Stake) -> list[Check]:
         ]
         if one.state == "active" and not record.pulled:
             effective = int(chain.effective_balance) + stake.pending.get(one.pubkey, 0)
-            checks.append(Check(f"{name}: stake = effective balance + deposits that wait", record.stake, effective))
+            # Effective balances are whole ETH; what is left after a withdrawal is not.
+            whole = record.stake // GWEI * GWEI
+            checks.append(Check(f"{name}: stake = effective balance + deposits that wait", whole, effective))
         if one.state in ("closed", "compromised"):
             checks.append(Check(f"{name}: nothing of the pool's is left", stake.is_counted(one) * found.balance, 0))
     return checks
 
 
-def _beacon(played: Played, log: list[events.Event], stake: Stake, tips: int) -> list[Check]:
+def _beacon(played: Played, past: Past, stake: Stake) -> list[Check]:
     """Compare what the pool has outside with the beacon chain, and find all ETH that ever came in."""
-    stage, reported = played.stage, played.stage.reported
+    stage, reported, log = played.stage, played.stage.news.reports[-1], past.log
     eth, state = stage.chain.get_balance, stage.lens.protocol()
     sent, swept = stage.pool.state()[5] & 2**96 - 1, stage.swept()
     topped, bought = (_sum(log, "registry", "ToppedUp", name) for name in ("amount", "bought"))
     predeposited = PREDEPOSIT * len(_named(log, "registry", "Predeposited"))
     foreign = sum(stage.foreign.values())
 
-    # Since the reference slot of the last report nothing has happened on the beacon chain.
+    # Of what the beacon chain did after the reference slot the pool knows nothing yet.
+    later = past.head.credited - past.reference.credited
     in_flight = sent - reported.deposited_at_ref
     staked = stake.counted * GWEI + in_flight
     deposited = eth(DEPOSIT_CONTRACT) - played.before[DEPOSIT_CONTRACT]
@@ -349,12 +413,19 @@ def _beacon(played: Played, log: list[events.Event], stake: Stake, tips: int) ->
     # What is pending was not booked, and those who left have borne a part of it.
     result = booked - _sum(log, "pool", "Fulfilled", "settled_loss") - state.pending_loss + reported.pending_loss
     bonds = sum(stage.spent[one.address] - stage.foreign[one.address] * GWEI for one in stage.operators)
-    came = _sum(log, "pool", "Deposit", "assets") + bonds + result + tips + stage.gifts
+    came = _sum(log, "pool", "Deposit", "assets") + bonds + result + past.tips + stage.gifts
+    # What covers losses stays with us.
     left = _sum(log, "pool", "Withdraw", "assets") + _sum(log, "queue", "Claimed", "ether_")
+    left -= paid_to(log, stage.vaults[1].address)
     not_ours = (predeposited - bought) * GWEI
     places: list[Any] = [stage.pool, stage.queue, stage.token, *stage.vaults, stage.registry]
-    stay = sum(eth(place.address) for place in places) + staked
+    stay = sum(eth(place.address) for place in places) - later + staked
+    again = report_of(past.reference)
     return [
+        *(
+            Check(f"report, recomputed: {name}", _number(mine), _number(theirs))
+            for name, mine, theirs in zip(Report._fields, again, reported, strict=True)
+        ),
         Check("reported balances = those of the Beacon API", reported.cl, stake.counted * GWEI),
         Check("withdrawn = swept", reported.withdrawn_at_ref, swept[0]),
         Check(OUTSIDE, state.outside - state.pending_loss, staked - reported.pending_loss),
@@ -362,6 +433,10 @@ def _beacon(played: Played, log: list[events.Event], stake: Stake, tips: int) ->
         Check("sent to validators = top-ups + predeposits bought", sent, (topped + bought) * GWEI),
         Check(ALL_ETHER, came - left - not_ours, stay),
     ]
+
+
+def _number(value: Any) -> int:
+    return int.from_bytes(value, "big") if isinstance(value, bytes) else int(value)
 
 
 def _staying(validator: Validator) -> int:
@@ -407,11 +482,25 @@ def revenue(closing: Closing) -> Table:
     sums = closing.books.revenue
     rows = [
         ["validators, tips and gifts, less the slashing", tables.eth(sums.gross)],
-        ["of it to the fee recipient", tables.eth(sums.fee)],
+        ["of it as fees", tables.eth(sums.fee)],
         ["of it to the holders", tables.eth(sums.holders)],
         ["and to the holders, from those who left at once", tables.eth(sums.instant_fees)],
     ]
     return tables.columns("Revenue", ("", "ETH"), rows)
+
+
+def fees(closing: Closing) -> Table:
+    """Return who got the fees, in shares."""
+    log = closing.log
+    rows = [["the treasury", tables.eth(_sum(log, "splitter", "Distributed", "treasury"), 6)]]
+    for number in range(1, len(closing.stake.operators) + 1):
+        rows.append([f"operator {number}", tables.eth(_sum(log, "splitter", "Claimed", "shares", operator=number), 6)])
+    cover, given_up = _sum(log, "splitter", "Distributed", "cover"), _sum(log, "splitter", "LossCovered", "shares")
+    rows += [
+        ["given up for the loss", tables.eth(given_up, 6)],
+        ["kept to cover losses", tables.eth(cover - given_up, 6)],
+    ]
+    return tables.columns("Fees, by the splitter, in floETH", ("", "floETH"), rows)
 
 
 def operators(closing: Closing) -> Table:
@@ -447,4 +536,4 @@ def validators(closing: Closing) -> Table:
 
 def actors(closing: Closing) -> list[Table]:
     """Return all tables."""
-    return [table(closing) for table in (people, revenue, operators, validators)]
+    return [table(closing) for table in (people, revenue, fees, operators, validators)]

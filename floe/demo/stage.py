@@ -1,7 +1,7 @@
-"""What can happen in the demo, each as one method that sends the transactions and says in a line what happened.
+"""What people do in the demo, each as one method that sends the transactions and says in a line what happened.
 
 Everything goes through Ape, as in any script of one's own: `contract.method(arguments, sender=account, value=wei)`.
-What concerns validators is in `staking`.
+What concerns validators is in `staking`. The clock is here, too: it waits for the daemons where they have work to do.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import Any
 from ape.exceptions import ContractLogicError
 
 from floe.beacon.client import BeaconClient
-from floe.demo.staking import ETHER, GWEI, STATES, Staking
+from floe.demo.daemons import Daemons
+from floe.demo.news import News
+from floe.demo.staking import ETHER, GWEI, SLOTS_A_DAY, STATES, Staking
 from floe.devnet import Devnet
-from floe.oracle.observer import Observer
-from floe.oracle.report import Oracle, Report, report_of, signable
 from floe.report.pictures import Sample
 from floe.report.tables import eth
 
 TIP = 3 * ETHER // 2
 """Wei that somebody in a hurry pays to a proposer, more or less."""
 TRANSFER_GAS = 21_000
+FINAL = 17
+"""Slots after which a reference slot is final, and a block says so: two epochs."""
 
 
 def wei(ether: str | int) -> int:
@@ -45,17 +47,14 @@ class Stage(Staking):
         stakers: Sequence[Any],
         operators: Sequence[Any],
         helpers: dict[str, Any],
+        daemons: Daemons,
+        news: News,
     ) -> None:
         super().__init__(contracts, devnet, client, operators, helpers)
+        self.daemons, self.news = daemons, news
         self.queue, self.token = contracts["WithdrawalQueue"], contracts["RebasingToken"]
         self.stakers, self.helpers = stakers, helpers
-        self.oracle = helpers["oracle"]
         self.committee = contracts["ReportOracle"]
-        self.observer = Observer(
-            client, self.chain.web3, self.pool.address, self.registry.address, self.committee.address
-        )
-        self.reported = Report(0, 0, 0, 0, 0, 0, 0, 0, b"", b"")
-        """The last report."""
         self.midnight = self.chain.get_block("latest").timestamp
         """When day 1 begins."""
         self.tickets: dict[str, list[int]] = defaultdict(list)
@@ -198,6 +197,16 @@ class Stage(Staking):
         self.gifts += wei(amount)
         return f"somebody sends {amount} ETH to the withdrawal vault"
 
+    def switch_off(self, member: int) -> str:
+        """Let a member's machine lose its power."""
+        self.daemons.switch_off(member - 1)
+        return f"member {member} of the oracle's committee loses its power: the other two go on"
+
+    def switch_on(self, member: int) -> str:
+        """Let it come back."""
+        self.daemons.switch_on(member - 1)
+        return f"member {member} of the oracle's committee is back"
+
     def open_tickets(self) -> list[int]:
         """Return the numbers of all tickets that are not claimed in full."""
         numbers = list(range(1, self.queue.tickets() + 1))
@@ -213,13 +222,13 @@ class Stage(Staking):
 
     # --- the clock ---
 
-    def sample(self) -> None:
-        """Note the state of the protocol, for the picture."""
-        state = self.lens.protocol()
+    def sample(self, block: int) -> None:
+        """Note the state of the protocol in a block, for the picture; that of validators is the last that was told."""
+        state = self.lens.protocol(block_identifier=block)
         states = Counter(one.state for one in self.validators)
         self.samples.append(
             Sample(
-                time=self.chain.get_block("latest").timestamp,
+                time=self.chain.web3.eth.get_block(block)["timestamp"],
                 entry_rate=state.entry_rate,
                 exit_rate=state.exit_rate,
                 assets=state.assets,
@@ -228,7 +237,7 @@ class Stage(Staking):
                 locked=state.locked,
                 pending_loss=state.pending_loss,
                 waiting=state.needed,
-                unclaimed=self.chain.get_balance(self.queue.address),
+                unclaimed=self.chain.web3.eth.get_balance(self.queue.address, block),
                 **{name: states[name] for name in STATES},
             )
         )
@@ -241,39 +250,52 @@ class Stage(Staking):
             fees = {"max_fee": 2 * self.chain.base_fee + tip, "max_priority_fee": tip}
             self.note(self.donor, self.donor.transfer(self.donor, 1, **fees), 0)
 
-    def afternoon(self) -> list[str]:
-        """Let strangers tell the registry what the beacon chain has done, and send ETH to validators."""
-        self.sample()
-        self.devnet.advance(2)
-        lines = self.prove()
-        self.sample()
-        return lines
+    def noon(self) -> list[str]:
+        """Let last midnight become final, and the committee report it."""
+        midnight = self.devnet.slot // SLOTS_A_DAY * SLOTS_A_DAY
+        self._end_slot()
+        self.devnet.advance(midnight + FINAL - self.devnet.slot)
+        if self.was_there(midnight):
+            self.daemons.wait_for_report(self.devnet, lambda: bool(self.committee.last().ref_slot >= midnight))
+        return self.tell()
 
     def evening(self) -> list[str]:
-        """End a day: the oracle reports midnight's slot, exits are paid, the keeper pulls back what they will need."""
-        self.devnet.advance(1)
-        lines = [*self._report(), *self.pull_back()]
-        self.sample()
+        """Let the keeper do what has become due, and the day end."""
+        self._end_slot()
+        self.devnet.advance(SLOTS_A_DAY - 1 - self.devnet.slot % SLOTS_A_DAY)
+        self.daemons.wait_for_keeper()
+        lines = self.tell()
+        self._end_slot()
         return lines
 
-    def _report(self) -> list[str]:
-        before, self.reported = self.reported, report_of(self.observer.observe(self.devnet.slot))
-        message = signable(self.reported, Oracle(self.chain.chain_id, self.committee.address))
-        signature = self.oracle.sign_message(message).encode_rsv()
-        receipt = self.send(self.oracle, self.committee.submit, tuple(self.reported), 1, signature)
-        log = receipt.events.filter(self.pool.Reported)[0]
-        lines = []
-        if log.swept >= ETHER:
-            lines.append(f"{eth(log.swept)} ETH have arrived from the beacon chain")
-        penalties = self.reported.pending_loss
-        if abs(penalties - before.pending_loss) >= ETHER:
-            entry, leaving = self.pool.entry_rate(), self.pool.exit_rate()
-            what = f"penalties of {eth(penalties)} ETH to come" if penalties else "that the penalties are paid"
-            lines.append(f"the oracle reports {what}: exit rate {eth(leaving, 6)}, entry rate {eth(entry, 6)}")
-        for paid in receipt.events.filter(self.pool.Fulfilled):
-            left = self.lens.protocol().waiting
-            rest = f"; {eth(left)} shares still wait" if left else ""
-            lines.append(f"exits are paid: {eth(paid.assets)} ETH for {eth(paid.shares)} shares{rest}")
+    def last_morning(self) -> list[str]:
+        """After the last day: its report, and whatever is left to do for the keeper. Then the daemons end."""
+        self.devnet.advance(1)
+        lines = self.noon()
+        self.daemons.wait_for_keeper()
+        self.daemons.stop()
+        lines += self.tell()
+        self.sample(self.chain.web3.eth.block_number)
+        return lines
+
+    def _end_slot(self) -> None:
+        """Let the next slot begin, and note the state at the end of this one: daemons may act at any time."""
+        eth = self.chain.web3.eth
+        now = eth.get_block("latest")["timestamp"]
+        self.devnet.advance(1)
+        last = eth.block_number
+        while eth.get_block(last)["timestamp"] > now:
+            last -= 1
+        self.sample(last)
+
+    def was_there(self, slot: int) -> bool:
+        """Whether the protocol was there in the last block at or before a slot."""
+        return bool(self.devnet.genesis_time + slot * self.devnet.settings.seconds_per_slot > self.midnight)
+
+    def tell(self) -> list[str]:
+        """Return what the daemons have done since the last time."""
+        lines = self.news.read(self.validators)
+        self.refresh(self.news.seen)
         return lines
 
     # --- inside ---
