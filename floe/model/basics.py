@@ -63,7 +63,8 @@ class Chain:
     now: int = 0
     """block.timestamp in seconds."""
     scarce: bool = False
-    """The transaction under way has less gas than must be left for whoever is sent ETH without having asked."""
+    """The transaction under way has less gas than must be left: for whoever is sent ETH without having asked, or to pay
+    exits after a report."""
     ether: dict[Address, int] = field(default_factory=dict)
     """Wei by account."""
     on_ether: dict[Address, Callable[[Address, int, int | None], bool]] = field(default_factory=dict)

@@ -120,7 +120,7 @@ class Judgement(NamedTuple):
 class Oracle:
     """State and rules of the oracle.
 
-    A method that raises `Revert` has changed nothing.
+    A method that raises `Revert` has changed nothing, unless gas is scarce.
     """
 
     chain: Chain
@@ -388,6 +388,8 @@ class Oracle:
         self.pool.report(self.address, report.for_pool)
         if resume:
             self._resume()
+        if self.chain.scarce:
+            raise Revert("report: too little gas")
         with suppress(Revert):  # nothing can be paid, or fulfilments are paused: anyone can fulfil later
             self.pool.fulfil()
         self.ref_slot, self.held = report.ref_slot, None

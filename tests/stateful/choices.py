@@ -332,12 +332,14 @@ class Choices(OracleChoices):
         amount = self.upto(self.w.pool.assets // 100 + ETHER)
         return ["force", target, min(amount, self.creditable()) if target == WITHDRAWAL_VAULT else amount]
 
-    def scarce(self) -> Action:
-        """Claim with so little gas that the receiver could be starved."""
+    def scarce(self) -> list[Action]:
+        """Claim with so little gas that the receiver could be starved, or report with too little to pay exits."""
+        if self.chance(30):
+            return self.scarce_report()
         claim = self.claim() if self.chance(70) else self.claim_to()
         if claim[1] in CODED:
             claim[1] = OUTSIDER
-        return ["scarce", claim]
+        return [["scarce", claim]]
 
     def ordered(self) -> Action:
         """Let something arrive at a contract that does something else meanwhile."""

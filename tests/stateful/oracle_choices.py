@@ -8,6 +8,7 @@ from floe.model.basics import BPS, DAY, ETHER, GWEI, UNLIMITED, YEAR, ZERO, Addr
 from floe.model.oracle import TAIL_UNIT, FrameReport
 from tests.stateful.actions import Action
 from tests.stateful.chooser import Chooser
+from tests.stateful.oracle import agreed
 from tests.stateful.world import (
     ADMIN,
     COUNCIL,
@@ -216,10 +217,12 @@ class OracleChoices(Chooser):
         """Report now, whether there is a frame to report or not."""
         fields = self._plain(self._slot(0))
         report = FrameReport(*(self._false(fields) if self.chance(30) else fields))
-        places = [place for place, member in enumerate(self.w.oracle.members) if member != ZERO]
-        places = places[: self.w.oracle.quorum]
-        signatures = [[self.w.oracle.members[place], "good"] for place in places]
-        return ["submit", self.anybody(), list(report), sum(1 << place for place in places), signatures]
+        return ["submit", self.anybody(), list(report), *agreed(self.w)]
+
+    def scarce_report(self) -> list[Action]:
+        seconds = self._until_a_frame()
+        report = FrameReport(*self._plain(self._slot(seconds)))
+        return [["travel", seconds], ["scarce", ["submit", OUTSIDER, list(report), *agreed(self.w)]]]
 
     def other_report(self) -> Action:
         """Report past the oracle, which only another that the admin appointed may."""

@@ -29,8 +29,6 @@ from floe.model.registry import ChainConstants
 CHAIN_ID = 1
 GAS = 30_000_000
 """Gas of every transaction: a block's worth."""
-SCARCE_GAS = 160_000
-"""Enough for a claim, but not for leaving the receiver the gas that he is promised."""
 GENESIS = 1_700_000_000
 """block.timestamp of the deployment."""
 SEED = GWEI
@@ -125,6 +123,8 @@ def created(nonce: int) -> Address:
 # In the order of their deployment.
 ADMIN, REGISTRY, REENTERER, REFUSER, BURNER, GORGER = map(created, range(6))
 WITHDRAWAL_VAULT, EXECUTION_VAULT, POOL, QUEUE, TOKEN, REPORT_ORACLE = map(created, range(6, 12))
+SCARCE_GAS = {QUEUE: 160_000, REPORT_ORACLE: 250_000}
+"""Enough for a claim, or for a report, but not for what must be left then: for the receiver, or to pay exits."""
 COUNCIL = PAUSER
 """Decides on held reports, and about operators."""
 
@@ -431,7 +431,7 @@ class World:
         answer: Any = None
         reason: str | None = None
         try:
-            late = self.orders or not REFUSING.isdisjoint(visited)
+            late = self.orders or self.chain.scarce or not REFUSING.isdisjoint(visited)
             answer = self._attempt(method, arguments) if late else method(*arguments)
         except Revert as revert:
             reason = revert.reason
@@ -447,7 +447,7 @@ class World:
         got: str | None = None
         output = b""
         try:
-            output = evm.message_call(sender, contract, data, value, SCARCE_GAS if self.chain.scarce else None)
+            output = evm.message_call(sender, contract, data, value, SCARCE_GAS[target] if self.chain.scarce else None)
         except RuntimeError as error:
             got = reason_of(error)
         evm.reset_transient_storage()
