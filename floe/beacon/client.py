@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import pydantic_core
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
@@ -304,8 +305,10 @@ class BeaconClient:
     def _json(self, path: str, body: Any = None) -> dict[str, Any]:
         answer = self._request(path, body)
         try:
-            content = answer.json()
-        except requests.JSONDecodeError:
+            content = pydantic_core.from_json(
+                answer.content
+            )  # unlike json.loads, it bounds how deep an answer is nested
+        except ValueError:
             raise self._wrong(path, "the content is not JSON") from None
         if not isinstance(content, dict) or "data" not in content:
             raise self._wrong(path, "the content has no field `data`")

@@ -361,7 +361,7 @@ def _left(name: str, left: int, whole: int) -> list[str | Bar]:
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.2f} %" if whole else ""
+    return f"{100 * part / whole:.2f} %" if part < 10 * whole else ""  # of next to nothing, a part says nothing
 
 
 def _wait(wait: dict[str, Any]) -> str:

@@ -13,15 +13,15 @@ block inside the state must be the execution node's block of that number.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+import pydantic_core
 import requests
 from web3 import HTTPProvider, Web3
 from web3.exceptions import BadResponseFormat, BlockNotFound, Web3Exception
@@ -307,8 +307,13 @@ class WatchedProvider(HTTPProvider):
             raise self.error(fault, f"status {status} ({method})") from error
         except requests.RequestException as error:
             raise self.error(Fault.UNREACHABLE, f"{type(error).__name__} ({method})") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, BadResponseFormat) as error:
+        except (ValueError, BadResponseFormat) as error:
             raise self.error(Fault.MALFORMED, f"the answer is not JSON ({method})") from error
+
+    @staticmethod
+    def decode_rpc_response(raw_response: bytes) -> RPCResponse:
+        """Read JSON; unlike json.loads, it bounds how deep that is nested. Raises ValueError."""
+        return cast(RPCResponse, pydantic_core.from_json(raw_response))
 
     def error(self, fault: Fault, text: str) -> NodeError:
         """Note a fault of this node; return the error to raise."""
