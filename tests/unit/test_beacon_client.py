@@ -386,6 +386,7 @@ Ask = Callable[[BeaconClient], object]
     ("ask", "reply", "problem"),
     [
         (BeaconClient.genesis, Reply(b"<html>"), "the content is not JSON"),
+        (BeaconClient.genesis, Reply(b"[" * 100_000), "the content is not JSON"),
         (BeaconClient.genesis, Reply([1]), "the content has no field `data`"),
         (BeaconClient.genesis, Reply({"result": {}}), "the content has no field `data`"),
         (BeaconClient.genesis, data([]), "`data` is a list, not a dict"),
