@@ -30,8 +30,8 @@ def postgres() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def store_url(postgres: str) -> Iterator[str]:  # type: ignore[no-redef]
+@pytest.fixture  # type: ignore[no-redef]
+def store_url(postgres: str) -> Iterator[str]:
     name = f"store{next(_numbers)}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
