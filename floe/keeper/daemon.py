@@ -60,18 +60,23 @@ class Keeper:
         self._known = metrics.gauge("keeper_validators", "Validators, by state.", "state")
 
     def round(self) -> list[Step]:
-        """Look, and take all steps that are due; return all that were planned in the end. Raises PassingError."""
-        self._nodes.check()
+        """Look, and take all steps that are due; return all that were planned in the end. Raises PassingError.
+
+        Without a beacon node it still does what needs none: exits are not held up.
+        """
+        trouble: NodeError | None = None
+        try:
+            self._nodes.check()
+        except NodeError as error:
+            trouble = error
         if self._sender is not None and not self._sender.settle():
             raise PassingError("the last transaction is in no block yet")
         now = self._sight.read()
-        if self._sight.looked_at == 0 or now >= self._sight.looked_at + self._interval:
-            self._sight.look()
+        if trouble is None:
+            trouble = self._look(now)
+        if trouble is not None:
+            self._sight.close_eyes()
         steps = self._plan()
-        # What must be proven is planned again from the state that it is proven with.
-        if any(not step.held and (step.kind in PROVING or step.prove) for step in steps):
-            self._sight.study()
-            steps = self._plan()
         for _ in range(MOST_STEPS):
             due = next((step for step in steps if not step.held), None)
             if due is None or self._sender is None:
@@ -81,9 +86,25 @@ class Keeper:
             self._sight.refresh({*due.validators, *due.prove})
             steps = self._plan()
         self._tell(steps)
+        if trouble is not None:
+            raise trouble
         return steps
 
     # --- inside ---
+
+    def _look(self, now: int) -> NodeError | None:
+        """Look at the validators when it is time, study a state if something is to be proven; return what failed."""
+        try:
+            if self._sight.looked_at == 0 or now >= self._sight.looked_at + self._interval:
+                self._sight.look()
+            # What must be proven is planned again from the state that it is proven with.
+            if any(not step.held and (step.kind in PROVING or step.prove) for step in self._plan()):
+                self._sight.study()
+        except NodeError as error:
+            # A state is large: not another one in every round.
+            self._failed |= dict.fromkeys((*PROVING, "top_up"), now + PENANCE)
+            return error
+        return None
 
     def _plan(self) -> list[Step]:
         snapshot = self._sight.snapshot(self._store.get(f"{LAST} {self._scope}", {}), self._tip)

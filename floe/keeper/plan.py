@@ -152,8 +152,8 @@ class Snapshot:
     """Whether the account holds the keeper's role."""
     operators: Mapping[int, Operator]
     quotas: Mapping[int, int]
-    request_fee: int
-    """Wei that one withdrawal request costs (EIP-7002)."""
+    request_fee: int | None
+    """Wei that one withdrawal request costs (EIP-7002); None where that cannot be read."""
 
     fees: Fees | None = None
     last: Mapping[str, int] = field(default_factory=dict)
@@ -334,9 +334,11 @@ def _pull_back(snapshot: Snapshot, rules: Rules) -> Iterable[Step]:
         tuple(amounts.values()),
         number=0 if snapshot.may_pull else snapshot.overdue_day or 0,
         # What is left of it comes back; in between others may have made the fee rise.
-        value=2 * snapshot.request_fee * len(amounts),
+        value=2 * (snapshot.request_fee or 0) * len(amounts),
     )
-    if snapshot.request_fee > rule.max_request_fee_gwei * GWEI:
+    if snapshot.request_fee is None:
+        step = step.waiting("the fee of a request cannot be read")
+    elif snapshot.request_fee > rule.max_request_fee_gwei * GWEI:
         step = step.waiting(f"a request costs {snapshot.request_fee // GWEI} Gwei")
     yield step
 

@@ -11,13 +11,15 @@ Every method raises NodeError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import Web3Exception
+from web3.exceptions import ContractLogicError, Web3Exception
 
 from floe import build
 from floe.beacon.client import ValidatorInfo
@@ -33,6 +35,10 @@ BLOCKS = 10_000
 """Blocks whose logs are asked for at once: many nodes give no more."""
 BATCH = 200
 """Calls in one request."""
+REORG = 64
+"""Blocks that are read again each time: others may have taken their places."""
+COMMITTEE_PERIOD = 256
+"""SHARD_COMMITTEE_PERIOD of mainnet, until a beacon node has said what it is here."""
 OPEN = (State.PREDEPOSITED, State.PROVEN, State.ACTIVE, State.EXITING, State.SLASHED)
 """States of validators that something may still happen to."""
 WITHDRAWAL = 1
@@ -71,8 +77,9 @@ class Sight:
         self._read_to = record.first_block - 1
         self._block: Any = None
         self._contracts: Contracts | None = None
-        self._slot = -1
+        self._slot = 0
         """Of the beacon state."""
+        self._committee_period = COMMITTEE_PERIOD
         self.looked_at = 0
         """Time of the block in which the validators were looked at last."""
         self.state: Provable | None = None
@@ -101,9 +108,9 @@ class Sight:
         self._block = self._called(lambda: web3.eth.get_block("latest"))
         number = int(self._block["number"])
         changed: set[bytes] = set()
-        for first in range(self._read_to + 1, number + 1, BLOCKS):
+        for first in range(max(self._read_to + 1 - REORG, self._record.first_block), number + 1, BLOCKS):
             last = min(first + BLOCKS - 1, number)
-            changed |= self._read_logs(web3, registry, first, last)
+            changed |= self._called(partial(self._read_logs, web3, registry, first, last))
             self._read_to = last
         self.refresh(changed)
         return int(self._block["timestamp"])
@@ -126,6 +133,7 @@ class Sight:
         found = self._nodes.ask(lambda client: client.validators(list(names), root)) if names else []
         self._seen = {names[bytes(one.validator.pubkey)]: _seen(one) for one in found}
         self._slot, self.state = int(header.message.slot), None
+        self._committee_period = int(self._nodes.ask(lambda client: client.spec)["SHARD_COMMITTEE_PERIOD"])
         self.looked_at = int(self._block["timestamp"])
 
     def study(self) -> None:
@@ -142,6 +150,10 @@ class Sight:
         self._slot, self.state = state.state.slot, state
         self.looked_at = int(self._block["timestamp"])
 
+    def close_eyes(self) -> None:
+        """Forget the beacon chain: what follows is about the execution chain alone."""
+        self._seen, self.state, self.looked_at = {}, None, 0
+
     def snapshot(self, last: Mapping[str, int], tip: int) -> Snapshot:
         """Return what there is to see at the block that was read last."""
         web3, there, chain = self._nodes.execution, self.contracts, self._nodes.chain
@@ -154,10 +166,9 @@ class Sight:
             registry.eligible_on(day),
             registry.parameters(),
             registry.operator_count(),
-            there.vault.functions.fee(WITHDRAWAL),
             role,
         ]
-        protocol, missing, recorded, parameters, count, fee, keeper = self._batch(web3, calls, block)
+        protocol, missing, recorded, parameters, count, keeper = self._batch(web3, calls, block)
         state = _named(there.lens, "protocol", protocol)
         may_pull = self._account is not None and self._one(registry.hasRole(keeper, self._account), block)
         numbers = range(1, count + 1)
@@ -174,7 +185,7 @@ class Sight:
             at=at,
             epoch=self._slot // chain.beacon.sizes.slots_per_epoch,
             seconds_per_slot=chain.beacon.seconds_per_slot,
-            committee_period=int(self._nodes.ask(lambda client: client.spec)["SHARD_COMMITTEE_PERIOD"]),
+            committee_period=self._committee_period,
             validators=tuple(Known(key, one, self._seen.get(key)) for key, one in self._records.items()),
             exit_rate=state["exit_rate"],
             waiting=state["waiting"],
@@ -191,7 +202,7 @@ class Sight:
             may_pull=may_pull,
             operators={number: Operator(*one) for number, one in zip(numbers, operators, strict=True)},
             quotas=dict(zip(numbers, quotas, strict=True)),
-            request_fee=fee,
+            request_fee=self._request_fee(there.vault, block),
             fees=self._fees(web3, there, numbers, operators, block),
             last=dict(last),
         )
@@ -204,7 +215,7 @@ class Sight:
         events = {bytes(HexBytes(event.topic)): event for event in registry.events}
         changed: set[bytes] = set()
         predeposits: dict[bytes, set[bytes]] = {}
-        for log in self._called(lambda: web3.eth.get_logs(wanted)):
+        for log in web3.eth.get_logs(wanted):
             event = events.get(bytes(log["topics"][0])) if log["topics"] else None
             if event is None:
                 continue
@@ -216,17 +227,20 @@ class Sight:
             elif event.event_name == "ExitsRecorded":
                 self._positions[arguments["day"]] = arguments["position"]
         for transaction, keys in predeposits.items():
-            self._read_pubkeys(web3, transaction, keys)
+            if not keys <= self._pubkeys.keys():
+                self._read_pubkeys(web3, transaction, keys)
         return changed
 
     def _read_pubkeys(self, web3: Web3, transaction: bytes, keys: set[bytes]) -> None:
         """Find the public keys of predeposits: the deposit contract logs them in the same transaction."""
-        receipt = self._called(lambda: web3.eth.get_transaction_receipt(HexBytes(transaction)))
+        receipt = web3.eth.get_transaction_receipt(HexBytes(transaction))
         for log in receipt["logs"]:
             if log["topics"] and bytes(log["topics"][0]) == _DEPOSIT_EVENT:
                 pubkey = decode(["bytes", "bytes", "bytes", "bytes", "bytes"], bytes(log["data"]))[0]
                 if (key := key_of(pubkey)) in keys:
                     self._pubkeys[key] = pubkey
+        if missing := keys - self._pubkeys.keys():
+            raise ValueError(f"transaction 0x{transaction.hex()} has no deposit for the key 0x{min(missing).hex()}")
 
     def _fees(self, web3: Web3, there: Contracts, numbers: range, operators: list[Any], block: int) -> Fees | None:
         if there.splitter is None:
@@ -273,15 +287,22 @@ class Sight:
     def _one(self, call: Any, block: int) -> Any:
         return self._called(lambda: call.call(block_identifier=block))
 
-    @staticmethod
-    def _called(call: Any) -> Any:
+    def _request_fee(self, vault: Any, block: int) -> int | None:
+        """Return the wei of one withdrawal request; None where the vault cannot read it."""
+        try:
+            return int(vault.functions.fee(WITHDRAWAL).call(block_identifier=block))
+        except ContractLogicError:
+            return None
+
+    def _called(self, call: Callable[[], Any]) -> Any:
         """Return what a call of web3 returns; what it does not understand is a fault of the node."""
         try:
             return call()
         except NodeError:
             raise
-        except (Web3Exception, KeyError, TypeError, ValueError) as error:
-            raise NodeError(Fault.MALFORMED, "execution node", " ".join(str(error).split())[:200]) from error
+        except (Web3Exception, DecodingError, KeyError, TypeError, ValueError) as error:
+            provider: Any = self._nodes.execution.provider
+            raise provider.error(Fault.MALFORMED, " ".join(str(error).split())[:200]) from error
 
 
 def _seen(one: ValidatorInfo) -> Seen:

@@ -18,7 +18,7 @@ from eth_account import Account
 from ape_floe.cli import cli
 from floe.deploy import record as records
 from floe.devnet import Devnet
-from floe.keeper.command import run
+from floe.keeper.command import StartError, run
 from floe.keeper.config import KeeperConfig
 from floe.oracle.observer import Observer
 from floe.service.config import load
@@ -211,6 +211,17 @@ def test_keeper__reports_stop__declares_it_and_exits_are_paid(kept: Kept):
     world.devnet.advance(DAY // world.devnet.settings.seconds_per_slot + 1)
     assert kept.round()[:3] == ["declare_stale", "record_exits", "fulfil"]
     assert world.queue.functions.pending(1).call() == 0
+
+
+def test_keeper__no_beacon_node__exits_are_paid_all_the_same(kept: Kept, tmp_path: Path):
+    world = kept.world
+    request(world, 150)
+    world.call(OUTSIDER, world.pool.functions.deposit(60 * ETHER, world.address(OUTSIDER)), value=60 * ETHER)
+    file = config_file(world, tmp_path, "blind", KEEPER, beacon=["http://127.0.0.1:9"])
+    with pytest.raises(StartError, match=r"^127.0.0.1:9: unreachable: "):
+        run(file, dry_run=False, once=True, say=print)
+    assert world.queue.functions.pending(1).call() == 0
+    assert kept.records(PULLED) == [0] * 4
 
 
 def test_keeper__stranger__asks_for_nothing_until_exits_are_overdue(kept: Kept, tmp_path: Path):

@@ -354,6 +354,7 @@ def test_pull_back__rules__least_role_price_of_a_request():
     assert only(plan(replace(at, may_pull=False, overdue_day=20_000), RULES)).number == 20_000
     assert only(plan(replace(at, request_fee=10**15 + 1), RULES)).held == "a request costs 1000000 Gwei"
     assert not only(plan(replace(at, request_fee=10**15), RULES)).held
+    assert only(plan(replace(at, request_fee=None), RULES)).held == "the fee of a request cannot be read"
 
 
 # --- stake out ---
