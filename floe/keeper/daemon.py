@@ -10,8 +10,9 @@ from floe.beacon.proofs import Provable
 from floe.beacon.ssz import ProofError
 from floe.deploy.record import Record
 from floe.keeper.config import KeeperConfig, Rule
-from floe.keeper.plan import Kind, Snapshot, Step, plan
+from floe.keeper.plan import Kind, Step, plan
 from floe.keeper.sight import Sight
+from floe.keeper.snapshot import Snapshot
 from floe.service.metrics import Metrics
 from floe.service.nodes import Fault, NodeError, Nodes
 from floe.service.retry import PassingError

@@ -26,7 +26,7 @@ from floe.beacon.client import ValidatorInfo
 from floe.beacon.proofs import Provable, demand_known_fork, provable
 from floe.beacon.ssz import ProofError, key_of
 from floe.deploy.record import Record
-from floe.keeper.plan import Fees, Known, Seen, Snapshot
+from floe.keeper.snapshot import Fees, Known, Seen, Snapshot
 from floe.model.basics import DAY
 from floe.model.registry import Operator, State, Validator
 from floe.service.nodes import Fault, NodeError, Nodes

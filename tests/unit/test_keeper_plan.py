@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from floe.keeper.config import PullBack, Rules, TopUp
-from floe.keeper.plan import Fees, Known, Seen, Snapshot, Step, news, plan, requests, top_ups
+from floe.keeper.plan import Step, news, plan
+from floe.keeper.snapshot import Fees, Known, Seen, Snapshot
+from floe.keeper.stake import requests, top_ups
 from floe.model.beacon import FAR_FUTURE
 from floe.model.registry import (
     DEPOSIT_TIME,
@@ -371,6 +373,15 @@ def test_top_ups__two_operators__the_one_farthest_below_its_quota_first():
     a, b = known(State.PROVEN), known(State.PROVEN, operator=2)
     at = snapshot(a, b, stakes={1: 10, 2: 0}, stakeable=40 * ETHER, quotas={1: 100 * GWEI, 2: 100 * GWEI})
     assert top_ups(at, TopUp()) == {b.key: 39 * GWEI}
+
+
+def test_top_ups__many_of_an_operator_at_its_quota__do_not_stand_in_the_way():
+    others = [known(State.ACTIVE, 32) for _ in range(150)]
+    one = known(State.ACTIVE, 100, operator=2)
+    at = snapshot(
+        *others, one, stakes={1: 4_800, 2: 100}, stakeable=100 * ETHER, quotas={1: 4_800 * GWEI, 2: 4_800 * GWEI}
+    )
+    assert top_ups(at, TopUp()) == {one.key: 100 * GWEI}
 
 
 @pytest.mark.parametrize(
