@@ -26,7 +26,7 @@ from web3.types import EventData
 
 from floe.build import BuildError
 from floe.deploy.config import Address, ConfigError
-from floe.deploy.record import Record, RecordError
+from floe.deploy.record import RecordError
 from floe.oracle import exchange
 from floe.oracle.exchange import Exchange, Frame, Message
 from floe.oracle.observer import NotThereError
@@ -36,7 +36,6 @@ from floe.oracle.signer import ExternalSigner, KeystoreSigner, SecondReportError
 from floe.service import log as logs
 from floe.service.config import Keystore, Listener, Seconds, ServiceConfig, Strict, Url, load
 from floe.service.metrics import Metrics, Served
-from floe.service.nodes import Chain, Nodes
 from floe.service.retry import PassingError, loop, stop_on_signals
 from floe.service.sender import Call, DearError, RefusedError, Sender
 from floe.service.store import Store, StoreError
@@ -100,19 +99,6 @@ class OracleConfig(ServiceConfig):
     """Most that a unit of gas may cost."""
     max_gas: Annotated[int, Field(ge=100_000, le=30_000_000)] = 2_000_000
     """Most that a transaction may use."""
-
-    def nodes(self, record: Record, metrics: Metrics) -> Nodes:
-        """Return the nodes under watch."""
-        return Nodes(
-            self.beacon,
-            self.execution,
-            Chain.of(record),
-            metrics,
-            agree=self.agree,
-            timeout=self.timeout,
-            max_head_age=self.max_head_age,
-            max_finality_epochs=self.max_finality_epochs,
-        )
 
 
 @dataclass
