@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+import pydantic_core
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -42,8 +42,6 @@ MOST_BODY = 4_096
 """Bytes of a message; it has about 1,300."""
 MOST_ANSWER = 64 * MOST_BODY
 """Bytes of an answer: a message for each of 32 members, and as much again."""
-DEEPEST = 8
-"""Levels of JSON; answers have 4."""
 MOST_CONNECTIONS = 32
 """At the same time."""
 CONNECTION_SECONDS = 10.0
@@ -307,17 +305,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _parsed(content: bytes) -> Any:
-    """Read JSON from a stranger. Raises MessageError.
-
-    The parser recurses. A library that others here need allows 100,000 levels, for which no thread has the stack.
-    """
-    depth = 0
-    for bracket in re.finditer(rb"[][{}]", content):
-        depth += 1 if bracket[0] in b"[{" else -1
-        if depth > DEEPEST:
-            raise MessageError("it is nested too deeply")
+    """Read JSON from a stranger; unlike json.loads, it bounds how deep that is nested. Raises MessageError."""
     try:
-        return json.loads(content)
+        return pydantic_core.from_json(content)
     except ValueError:
         raise MessageError("it is not JSON") from None
 

@@ -71,7 +71,7 @@ class Report(NamedTuple):
             text = fields[name]
             try:
                 value = int(text) if kind == "uint256" else bytes.fromhex(text[2:])
-            except (TypeError, ValueError):
+            except (OverflowError, TypeError, ValueError):  # Infinity, null, words
                 raise ReportError(f"{name} is not a {kind}: {str(text)[:80]!r}") from None
             fits = 0 <= value < 2**256 if isinstance(value, int) else len(value) == 32
             if not fits or text != ("0x" + value.hex() if isinstance(value, bytes) else str(value)):

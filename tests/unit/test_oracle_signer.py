@@ -106,6 +106,7 @@ def test_canonical__same_report__one_line_of_known_hash():
         {"cl": "0x5"},
         {"cl": str(2**256)},
         {"cl": None},
+        {"cl": float("inf")},
         {"cl": "1" * 5_000},
         {"balances_root": "0x" + "ab" * 31},
         {"balances_root": "0x" + "AB" * 32},
