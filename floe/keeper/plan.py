@@ -9,9 +9,9 @@ for cheaper gas) is in the list, too, and says why. Amounts are Gwei, as in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from floe.keeper.config import Rule, Rules, Worth
 from floe.keeper.snapshot import Known, Snapshot
@@ -76,28 +76,24 @@ class Step:
 
 def plan(snapshot: Snapshot, rules: Rules) -> list[Step]:
     """Return all steps that are due, and those that are held, in the order in which they should be taken."""
+    proofs = _proofs(snapshot, rules)
+    make: Mapping[Kind, Callable[[Snapshot, Rules], Iterable[Step]]] = {
+        "declare_stale": _declare_stale,
+        "record_exits": _record_exits,
+        "fulfil": _fulfil,
+        "pull_back": _pull_back,
+        "top_up": _top_up,
+        "sync_fees": _sync_fees,
+        "distribute_fees": _distribute_fees,
+        "claim_fees": _claim_fees,
+        "claim_cover": _claim_cover,
+    }
     steps: list[Step] = []
-    for make in (
-        _prove_slashings,
-        _declare_stale,
-        _record_exits,
-        _fulfil,
-        _prove_exits,
-        _close,
-        _prove_credentials,
-        _prove_activity,
-        _prove_balances,
-        _pull_back,
-        _top_up,
-        _sync_fees,
-        _distribute_fees,
-        _claim_fees,
-        _claim_cover,
-    ):
-        for step in make(snapshot, rules):
-            rule: Rule = getattr(rules, step.kind)
-            if rule.enabled:
-                steps.append(step.waiting(step.held or _held(step, rule, snapshot)))
+    for kind in get_args(Kind):
+        rule: Rule = getattr(rules, kind)
+        if rule.enabled:
+            found = make[kind](snapshot, rules) if kind in make else proofs.get(kind, [])
+            steps += [step.waiting(step.held or _held(step, rule, snapshot)) for step in found]
     return steps
 
 
@@ -137,43 +133,36 @@ def _follow_up(record: Validator, balance: int, at: int) -> Kind | None:
 
 # --- proofs ---
 
-
-def _prove_slashings(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
-    return _proofs(snapshot, "prove_slashings", "slashed: exits must bear it at once")
-
-
-def _prove_exits(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
-    return _proofs(snapshot, "prove_exits", "leaving, or a request of theirs was answered")
-
-
-def _prove_credentials(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
-    return _proofs(
-        snapshot, "prove_credentials", "new on the beacon chain: they can get stake once it is known whose they are"
-    )
+WHY: Mapping[Kind, str] = {
+    "prove_slashings": "slashed: exits must bear it at once",
+    "prove_exits": "leaving, or a request of theirs was answered",
+    "prove_credentials": "new on the beacon chain: they can get stake once it is known whose they are",
+    "prove_activity": "active: they can be asked for withdrawals once that is known",
+}
 
 
-def _prove_activity(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
-    return _proofs(snapshot, "prove_activity", "active: they can be asked for withdrawals once that is known")
-
-
-def _prove_balances(snapshot: Snapshot, rules: Rules) -> Iterable[Step]:
-    found = [one for one in snapshot.validators if news(one, snapshot.epoch, snapshot.at) == "prove_balances"]
-    change = sum(abs(one.seen.effective_balance - one.record.stake) for one in found if one.seen)
-    if change < rules.prove_balances.least_gwei or not found:
-        return []
-    why = f"{_count(found)} with {_eth(change)} ETH that the registry does not know of"
-    return [_worth(snapshot, rules.prove_balances, Step("prove_balances", why, _keys(found)), change, len(found))]
-
-
-def _close(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
+def _proofs(snapshot: Snapshot, rules: Rules) -> dict[Kind, list[Step]]:
+    """Return the steps that tell the registry what it does not know, by kind."""
+    found: dict[Kind, list[Known]] = {}
     for one in snapshot.validators:
-        if news(one, snapshot.epoch, snapshot.at) == "close" and one.seen:
-            yield Step("close", f"validator {one.seen.index} has withdrawn everything", (one.key,))
-
-
-def _proofs(snapshot: Snapshot, kind: Kind, text: str) -> list[Step]:
-    found = [one for one in snapshot.validators if news(one, snapshot.epoch, snapshot.at) == kind]
-    return [Step(kind, f"{_count(found)} {text}", _keys(found))] if found else []
+        kind = news(one, snapshot.epoch, snapshot.at)
+        if kind is not None:
+            found.setdefault(kind, []).append(one)
+    steps = {
+        kind: [Step(kind, f"{_count(found[kind])} {why}", _keys(found[kind]))]
+        for kind, why in WHY.items()
+        if kind in found
+    }
+    steps["close"] = [
+        Step("close", f"validator {one.seen.index if one.seen else ''} has withdrawn everything", (one.key,))
+        for one in found.get("close", [])
+    ]
+    rule, some = rules.prove_balances, found.get("prove_balances", [])
+    change = sum(abs(one.seen.effective_balance - one.record.stake) for one in some if one.seen)
+    if some and change >= rule.least_gwei:
+        why = f"{_count(some)} with {_eth(change)} ETH that the registry does not know of"
+        steps["prove_balances"] = [_worth(snapshot, rule, Step("prove_balances", why, _keys(some)), change, len(some))]
+    return steps
 
 
 # --- exits ---

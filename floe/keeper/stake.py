@@ -44,7 +44,13 @@ class _Choice:
         staked = sum(self._stakes.values())
         self._keep = staked - min(missing, staked)
         seen_by = snapshot.now - (0 if snapshot.may_pull else REQUEST_TIME)
-        self._there = [one for one in snapshot.validators if _can_be_asked(one, seen_by, snapshot)]
+        self._left: dict[int, list[Known]] = {}
+        """Those who were not asked yet, by operator; who has most to spare comes last."""
+        for one in snapshot.validators:
+            if _can_be_asked(one, seen_by, snapshot):
+                self._left.setdefault(one.record.operator, []).append(one)
+        for some in self._left.values():
+            some.sort(key=self._spare)
 
     def excess(self, operator: int) -> int:
         """Return the Gwei by which an operator is above its part of what should stay."""
@@ -54,12 +60,12 @@ class _Choice:
     def parts(self, most: Callable[[int], int]) -> None:
         """Ask for parts, of an operator no more than `most` at a time: the most above its part first."""
         while self.missing > 0 and len(self.amounts) < MOST_REQUESTS:
-            able = [one for one in self._open() if self._spare(one) >= MIN_PULL and most(one.record.operator) > 0]
+            able = [each for each in self._open() if most(each) > 0 and self._spare(self._left[each][-1]) >= MIN_PULL]
             if not able:
                 return
-            one = max(able, key=lambda each: (self.excess(each.record.operator), self._spare(each)))
-            wanted = max(min(self.missing, most(one.record.operator)), MIN_PULL)
-            self._take(one, min(self._spare(one), wanted))
+            operator = max(able, key=lambda each: (self.excess(each), self._spare(self._left[each][-1])))
+            one = self._left[operator].pop()
+            self._take(one, min(self._spare(one), max(min(self.missing, most(operator)), MIN_PULL)))
 
     def whole(self, least: int) -> None:
         """Ask whole validators to leave while at least this much is missing: the smallest that does, or the largest."""
@@ -67,17 +73,15 @@ class _Choice:
             able = self._open()
             if not able:
                 return
-            top = max(self.excess(one.record.operator) for one in able)
-            theirs = [one for one in able if self.excess(one.record.operator) == top]
+            theirs = self._left[max(able, key=self.excess)]
             enough = [one for one in theirs if one.record.stake >= self.missing]
-            self._take(min(enough, key=_stake) if enough else max(theirs, key=_stake), 0)
+            one = min(enough, key=_stake) if enough else max(theirs, key=_stake)
+            theirs.remove(one)
+            self._take(one, 0)
 
-    def _open(self) -> list[Known]:
-        return [
-            one
-            for one in self._there
-            if one.key not in self.amounts and not (self._bound and self.excess(one.record.operator) <= 0)
-        ]
+    def _open(self) -> list[int]:
+        """Return the operators that still have somebody to ask, and may be asked."""
+        return [each for each, some in self._left.items() if some and not (self._bound and self.excess(each) <= 0)]
 
     def _spare(self, one: Known) -> int:
         """Return what a validator has above 32 ETH; how large strangers' requests are, the registry alone says."""
@@ -126,7 +130,9 @@ def top_ups(snapshot: Snapshot, rule: TopUp) -> dict[bytes, int]:
             some.remove(one)
             operator, given = one.record.operator, amounts.get(one.key, 0)
             bought = PREDEPOSIT if one.record.state == State.PROVEN and not given else 0
-            held = max(one.record.stake, one.seen.balance if one.seen else 0, PREDEPOSIT)
+            # What strangers gave a validator must not keep it from its first stake.
+            shown = one.seen.balance if one.seen and (one.record.stake or given) else 0
+            held = max(one.record.stake, shown, PREDEPOSIT)
             amount = min(up_to - held - given, min(room.get(operator, 0), left) - bought)
             amount -= amount % GWEI_IN_ETHER
             if amount >= (GWEI_IN_ETHER if given else least):
