@@ -394,6 +394,13 @@ def test_top_ups__first__32_eth_at_least_in_whole_eth(stakeable: int, amount: in
     assert found == ({} if amount is None else {one.key: amount * GWEI})
 
 
+@pytest.mark.parametrize(("gift", "amount"), [(1, 198), (100, 99), (500, 31)])
+def test_top_ups__gift_of_a_stranger__does_not_keep_a_validator_from_its_first_stake(gift: int, amount: int):
+    one = known(State.PROVEN, shows=seen(1 + gift))
+    assert top_ups(snapshot(one, stakeable=32 * ETHER), TopUp(fill_to_eth=200)) == {one.key: 31 * GWEI}
+    assert top_ups(snapshot(one, stakeable=1_000 * ETHER), TopUp(fill_to_eth=200)) == {one.key: amount * GWEI}
+
+
 @pytest.mark.parametrize(
     "one",
     [
