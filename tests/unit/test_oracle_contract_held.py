@@ -425,3 +425,23 @@ def test_submit__numbers_near_2_to_the_256__revert_or_are_held(waiting: Oracle, 
     with reverts():
         waiting.submit(waiting.report()._replace(**largest))
     assert not waiting.submit(waiting.report()._replace(**smaller))
+
+
+def test_submit_and_accept__more_ether_than_there_is__revert():
+    """The pool has room for 2**96 wei; no report brings it beyond, and none gets the oracle stuck."""
+    evm = Evm()
+    protocol = Protocol(evm)
+    oracle = Oracle(protocol)
+    evm.fund(STAKER, 2**96)
+    protocol.stake(2**96 - 2**90)
+    protocol.to_validators()
+    oracle.next_frame(180)
+    report = oracle.report(gain=oracle.contract.headroom().rise)
+    with reverts("pool: total over 96 bits"):
+        oracle.submit(report)
+    report = oracle.report(gain=oracle.contract.headroom().alarm + 1)
+    assert not oracle.submit(report)
+    with reverts("pool: total over 96 bits"):
+        oracle.contract.accept(report, sender=COUNCIL)
+    oracle.next_frame()
+    assert oracle.submit(oracle.report())

@@ -130,9 +130,9 @@ def test_pause__time_that_has_passed__resumes(evm: Evm, pool: Contract, protocol
     protocol.stake(ETHER)
 
 
-@pytest.mark.parametrize("sender", ["outsider", "admin", "oracle"])
+@pytest.mark.parametrize("sender", ["outsider", "admin", "holder"])
 def test_pause__not_the_pauser__reverts(protocol: Protocol, sender: str):
-    caller = {"outsider": OUTSIDER, "admin": protocol.admin, "oracle": ORACLE}[sender]
+    caller = {"outsider": OUTSIDER, "admin": protocol.admin, "holder": STAKER}[sender]
     with reverts(MISSING_ROLE):
         protocol.pool.pause(DEPOSIT, 0, sender=caller)
 

@@ -220,6 +220,7 @@ UNCHECKED = {
     "_raise_pending_loss": "P is within O, and what is raised is at most O - P",
     "_report": "all the ETH there is, many times over, fits",
     "_claimed_until": "tickets start at 1",
+    "_check_quorum": "32 signatures of 65 bytes at most",
     "_check_at_rest": "0 is meant to become the highest number",
 }
 
