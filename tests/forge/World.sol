@@ -110,6 +110,7 @@ abstract contract World {
     uint256 internal constant PPM = 1_000_000;
     uint256 internal constant YEAR = 365 days;
     uint256 internal constant U96 = 2 ** 96 - 1;
+    // An account, not the contract: how reports are agreed on and limited is the fuzz campaign's to check.
     address internal constant ORACLE = address(0x04AC1E);
     address internal constant PAUSER = address(0x9A05E4);
     address internal constant OUTSIDER = address(0x0051DE);

@@ -60,8 +60,6 @@ def demand(condition: bool, what: str) -> None:
 
 def parts_of(action: Action) -> list[Action]:
     """Transactions and calls that an action makes, as actions of their own."""
-    if action[0] == "scarce":
-        return [action[1]]
     if action[0] == "ordered":
         _, account, _, reaction, outer = action
         return [outer, [reaction[0], account, *reaction[1:]]] if reaction else [outer]
@@ -97,6 +95,7 @@ class Guard:
 
     def step(self, action: Action) -> None:
         """Judge the state after `action`."""
+        action = action[1] if action[0] == "scarce" else action
         w, pool, name = self.w, self.w.pool, action[0]
         if name == "travel":
             self.note()

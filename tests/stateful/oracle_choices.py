@@ -86,8 +86,9 @@ class OracleChoices(Chooser):
     def _honest(self, inside: int, back: int, seconds: int) -> FrameReport:
         """Describe the beacon chain as it is; perhaps as it was some time ago."""
         w, pool, oracle = self.w, self.w.pool, self.w.oracle
-        credited = max(self.credited, oracle.withdrawn_gwei * GWEI)
         received = w.chain.ether[WITHDRAWAL_VAULT] + back + pool.withdrawn + pool.donated
+        # What lies made of it stays: principal that was taken for gifts, and gifts for principal.
+        credited = max(min(self.credited, received - pool.donated), oracle.withdrawn_gwei * GWEI)
         given = max(received - credited, pool.donated)
         known = max(pool.deposited - oracle.deposited_gwei * GWEI, 0) if self.chance(95) else pool.deposited
         late = self.upto(min(inside, known)) if self.chance(20) else 0
