@@ -7,6 +7,7 @@ written, a comparison off by one. The list follows the sources: text that is not
 from __future__ import annotations
 
 from tests.mutants.fee_bugs import FEE_BUGS
+from tests.mutants.oracle_bugs import ORACLE_BUGS
 from tests.mutants.registry_bugs import REGISTRY_BUGS
 from tests.mutants.seeding import Bug
 
@@ -809,4 +810,14 @@ TOKENS = [
     ),
 ]
 
-BUGS: list[Bug] = [*ENTRY, *INSTANT_EXIT, *EXIT_QUEUE, *REPORTS, *RAISES, *TOKENS, *REGISTRY_BUGS, *FEE_BUGS]
+BUGS: list[Bug] = [
+    *ENTRY,
+    *INSTANT_EXIT,
+    *EXIT_QUEUE,
+    *REPORTS,
+    *RAISES,
+    *TOKENS,
+    *REGISTRY_BUGS,
+    *FEE_BUGS,
+    *ORACLE_BUGS,
+]

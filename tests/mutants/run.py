@@ -1,10 +1,10 @@
 """`make mutants`: put bugs into the contracts and see whether the fuzz campaign, or the tests, notice.
 
 The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room by
-the campaign or the unit tests, those of the fee splitter by its unit tests. Then a sample of mechanical changes
-(`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which knows the pool only)
-and to the unit tests of its file, and what all miss is listed as a survivor, with its line, because it is either a
-change that changes nothing (`equivalent.py` says which are known, and why) or a missing check.
+the campaign or the unit tests, those of the fee splitter and of the oracle by their unit tests. Then a sample of
+mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which
+knows the pool only) and to the unit tests of its file, and what all miss is listed as a survivor, with its line,
+because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a missing check.
 
     make mutants                 the list and a small sample
     make mutants SCORE=200       a large sample
@@ -78,8 +78,13 @@ UNIT_TESTS = {
 """File below contracts/ to its tests: tests/unit/test_NAME.py."""
 ONLY_UNIT_TESTS = {
     "oracle/FeeSplitter.vy": "fee_splitter*",
+    "oracle/ReportOracle.vy": "oracle_contract*",
+    "oracle/committee.vy": "oracle_contract*",
+    "oracle/limits.vy": "oracle_contract*",
 }
-"""Files that the campaign does not deploy: their tests alone look for bugs there."""
+"""Files where their tests alone look for bugs: the campaign deploys no splitter, and hardly ever meets a liar."""
+MODULES_OF = {"committee": "ReportOracle", "limits": "ReportOracle"}
+"""Contract that such a file is a part of, if it is none itself."""
 VALIDATORS = ("contracts/validators/", "contracts/lib/ssz.vy")
 """Where unit tests look for hand-chosen bugs, too, and forge does not look."""
 
@@ -112,7 +117,9 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     try:
         with seeding.seeded(change) as root:
             gc.disable()  # a compiler's tree is all alive until the end
-            names = (Path(change.path).stem,) if alone else (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS
+            stem = Path(change.path).stem
+            names: tuple[str, ...] = (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS
+            names = (MODULES_OF.get(stem, stem),) if alone else names
             made = seeding.artifacts(change, names, root)
             gc.enable()
         started = time.perf_counter()

@@ -1,0 +1,403 @@
+"""Bugs of the oracle, as in `bugs.py`: one for every check that keeps members, and numbers, from lying."""
+
+from __future__ import annotations
+
+from tests.mutants.seeding import Bug
+
+ORACLE = "oracle/ReportOracle.vy"
+COMMITTEE = "oracle/committee.vy"
+LIMITS = "oracle/limits.vy"
+
+AGREEMENT = [
+    Bug(
+        "no-quorum",
+        COMMITTEE,
+        "    if agreed < quorum:\n        reasons._refuse(reasons.QUORUM)\n",
+        "",
+        "one member reports alone",
+    ),
+    Bug(
+        "quorum-is-half",
+        COMMITTEE,
+        "    if quorum * 2 <= len(members) or",
+        "    if quorum * 2 < len(members) or",
+        "two halves of a committee agree on two reports",
+    ),
+    Bug(
+        "signature-unchecked",
+        COMMITTEE,
+        "                reasons._refuse(reasons.SIGNATURE)\n",
+        "                pass\n",
+        "everybody signs for everybody",
+    ),
+    Bug(
+        "nobodys-signature",
+        COMMITTEE,
+        "        if convert(signer, uint256) != word & words.U160 or signer == empty(address):\n",
+        "        if convert(signer, uint256) != word & words.U160:\n",
+        "a signature that is none counts for a seat that is empty",
+    ),
+    Bug(
+        "vote-and-signature-count-twice",
+        COMMITTEE,
+        "            if (signers >> place) & 1 == 0 and self.votes[place] == digest:\n",
+        "            if self.votes[place] == digest:\n",
+        "two members are enough: each signs and votes",
+    ),
+    Bug(
+        "any-vote-counts",
+        COMMITTEE,
+        "(signers >> place) & 1 == 0 and self.votes[place] == digest:",
+        "(signers >> place) & 1 == 0 and self.votes[place] != empty(bytes32):",
+        "a vote for another report, or for another frame's, counts",
+    ),
+    Bug(
+        "last-place-has-no-vote",
+        COMMITTEE,
+        "range(word >> 168, bound=MAX_MEMBERS):\n            if (signers",
+        "range((word >> 168) - 1, bound=MAX_MEMBERS):\n            if (signers",
+        "the last member's vote is never counted",
+    ),
+    Bug(
+        "bytes-too-many",
+        COMMITTEE,
+        "    if at != len(signatures) or signers >> MAX_MEMBERS != 0:\n",
+        "    if signers >> MAX_MEMBERS != 0:\n",
+        "what nobody looked at passes for signed",
+    ),
+    Bug(
+        "vote-by-anybody",
+        COMMITTEE,
+        "    if place >= MAX_MEMBERS or msg.sender != self._member(self.places[place]):\n"
+        "        reasons._refuse(reasons.NOT_MEMBER)\n",
+        "",
+        "everybody votes for everybody",
+    ),
+    Bug(
+        "votes-survive-a-rotation",
+        COMMITTEE,
+        "        self.places[place] = word\n        self.votes[place] = empty(bytes32)\n",
+        "        self.places[place] = word\n",
+        "votes of former members count for their successors",
+    ),
+    Bug(
+        "vote-survives-a-removal",
+        COMMITTEE,
+        "    self.places[place] = (word >> 160) << 160\n    self.votes[place] = empty(bytes32)\n",
+        "    self.places[place] = (word >> 160) << 160\n",
+        "a stolen key's vote counts on",
+    ),
+    Bug(
+        "places-survive-a-rotation",
+        COMMITTEE,
+        "range(max(len(members), self.places[0] >> 168), bound=MAX_MEMBERS)",
+        "range(len(members), bound=MAX_MEMBERS)",
+        "who had a higher place than the new committee has signs on",
+    ),
+    Bug(
+        "member-twice",
+        COMMITTEE,
+        "                if members[other] == member:\n                    reasons._refuse(reasons.MEMBERS)\n",
+        "                pass\n",
+        "one member has two seats",
+    ),
+    Bug(
+        "removed-below-the-quorum",
+        COMMITTEE,
+        "    if left < self._quorum(word):\n        reasons._refuse(reasons.MAJORITY)\n",
+        "",
+        "the council removes so many that no report is ever agreed on",
+    ),
+    Bug(
+        "quorum-forgotten-in-an-empty-seat",
+        COMMITTEE,
+        "    self.places[place] = (word >> 160) << 160\n",
+        "    self.places[place] = 0\n",
+        "when the first member is removed, votes alone need no quorum",
+    ),
+    Bug(
+        "domain-without-version",
+        ORACLE,
+        '    eip712.__init__("Floe ReportOracle", "1")\n',
+        '    eip712.__init__("Floe ReportOracle", "")\n',
+        "what members sign is not what they see",
+    ),
+    Bug(
+        "hash-not-signed",
+        ORACLE,
+        '    "bytes32 balances_hash)"\n',
+        '    "bytes32 balances)"\n',
+        "members with standard tools sign something else",
+    ),
+]
+
+ADMISSION = [
+    Bug(
+        "frame-anywhere",
+        LIMITS,
+        "    if ref_slot % (p.frame_epochs * SLOTS_PER_EPOCH) != 0 or ref_slot > words.U40:\n",
+        "    if ref_slot > words.U40:\n",
+        "a report for every slot: the limit of a report is none",
+    ),
+    Bug(
+        "frame-again",
+        LIMITS,
+        "    if ref_slot <= self.last_word & words.U40:\n",
+        "    if ref_slot < self.last_word & words.U40:\n",
+        "a report is replayed",
+    ),
+    Bug(
+        "report-of-tomorrow",
+        LIMITS,
+        "    if at > block.timestamp:\n        reasons._refuse(reasons.REPORT_EARLY)\n",
+        "",
+        "the committee reports frames that are not over, and ends the real ones before they begin",
+    ),
+    Bug(
+        "report-of-last-year",
+        LIMITS,
+        "    if at + p.max_age < block.timestamp:\n        reasons._refuse(reasons.REPORT_LATE)\n",
+        "",
+        "a report that knows nothing of a slashing passes for one that came after it",
+    ),
+    Bug(
+        "withdrawn-falls",
+        LIMITS,
+        "        or report.withdrawn_at_ref // WEI_IN_GWEI < (word >> 104) & U64\n",
+        "",
+        "what was once withdrawn was not",
+    ),
+    Bug(
+        "tail-falls",
+        LIMITS,
+        "        or report.queue_tail_at_ref >> TAIL_UNIT < (word >> 168) & U64\n",
+        "",
+        "exits that were seen are not any more",
+    ),
+    Bug(
+        "more-than-the-vault-got",
+        LIMITS,
+        "    if report.withdrawn_at_ref + report.donated_at_ref > VAULT.balance",
+        "    if report.withdrawn_at_ref > VAULT.balance",
+        "what came back from validators counts twice, as a gift as well",
+    ),
+    Bug(
+        "tail-ahead-is-held",
+        LIMITS,
+        "    if report.queue_tail_at_ref > staticcall QUEUE.filled() + words._low(state[4]):\n"
+        "        reasons._refuse(reasons.REPORT_TAIL)\n",
+        "",
+        "a report that nobody can accept stops deposits and exits",
+    ),
+]
+
+BOUNDS = [
+    Bug(
+        "loss-unlimited",
+        LIMITS,
+        "        inside = inside and loss <= min(assets * p.loss_bps // BPS, self._window_left(p, assets))\n",
+        "        inside = inside and loss <= self._window_left(p, assets)\n",
+        "one report takes what a window may",
+    ),
+    Bug(
+        "window-unlimited",
+        LIMITS,
+        "        inside = inside and loss <= min(assets * p.loss_bps // BPS, self._window_left(p, assets))\n",
+        "        inside = inside and loss <= assets * p.loss_bps // BPS\n",
+        "a percent every day, for ever",
+    ),
+    Bug(
+        "loss-short-of-its-bound",
+        LIMITS,
+        "inside = inside and loss <= min(",
+        "inside = inside and loss < min(",
+        "headroom promises a wei too much",
+    ),
+    Bug(
+        "known-loss-counts-again",
+        LIMITS,
+        "    loss: uint256 = self._excess(before + pending_loss, after + words._high(away))\n",
+        "    loss: uint256 = self._excess(before + pending_loss, after)\n",
+        "an honest report is held because a proven slashing was raised before",
+    ),
+    Bug(
+        "pending-loss-is-none",
+        LIMITS,
+        "    loss: uint256 = self._excess(before + pending_loss, after + words._high(away))\n",
+        "    loss: uint256 = self._excess(before, after + words._high(away))\n",
+        "leavers can be robbed without limit by a loss that is only announced",
+    ),
+    Bug(
+        "raises-forgotten",
+        LIMITS,
+        "report.pending_loss + ((flows >> 192) - report.raised_at_ref) * WEI_IN_GWEI",
+        "report.pending_loss",
+        "what was raised since the reference slot makes room for a loss",
+    ),
+    Bug(
+        "deposits-since-forgotten",
+        LIMITS,
+        "report.cl + words._low(flows) - report.deposited_at_ref + report.withdrawn_at_ref",
+        "report.cl + report.withdrawn_at_ref",
+        "every deposit after a reference slot looks like a loss",
+    ),
+    Bug(
+        "alarm-never",
+        LIMITS,
+        "    inside: bool = backlog <= self._alarm(p, state)\n",
+        "    inside: bool = True\n",
+        "a typing error of the committee makes the pool a thousandfold",
+    ),
+    Bug(
+        "alarm-forgets-the-backlog",
+        LIMITS,
+        "    return left + words._low(state[3])",
+        "    return words._low(state[3])",
+        "a gift to a validator holds every report after the one that was accepted",
+    ),
+    Bug(
+        "alarm-forgets-the-deficit",
+        LIMITS,
+        "    return left + words._low(state[3])",
+        "    return left",
+        "honest reports cannot undo lies about losses",
+    ),
+    Bug(
+        "backlog-rounds-down",
+        LIMITS,
+        "(min((verdict.backlog + WEI_IN_ETHER - 1) // WEI_IN_ETHER, U23) << 232)",
+        "(min(verdict.backlog // WEI_IN_ETHER, U23) << 232)",
+        "the next report with the same gain is an alarm",
+    ),
+    Bug(
+        "window-drains-at-once",
+        LIMITS,
+        "    return self._excess(used, drained)\n",
+        "    return 0\n",
+        "losses of different reports do not add up",
+    ),
+    Bug(
+        "window-never-drains",
+        LIMITS,
+        "    return self._excess(used, drained)\n",
+        "    return used\n",
+        "after some years of small penalties every honest loss is held",
+    ),
+    Bug(
+        "window-wider-than-the-assets-left",
+        LIMITS,
+        "    used: uint256 = min(words._low(word), capacity)\n",
+        "    used: uint256 = words._low(word)\n",
+        "after a large loss a month of honest reports is held",
+    ),
+    Bug(
+        "losses-not-noted",
+        LIMITS,
+        "        self.losses = min(self._used(p, capacity) + verdict.loss, capacity) | (block.timestamp << 96)\n",
+        "        pass\n",
+        "the window is always empty",
+    ),
+    Bug(
+        "losses-overflow",
+        LIMITS,
+        "min(self._used(p, capacity) + verdict.loss, capacity) |",
+        "(self._used(p, capacity) + verdict.loss) |",
+        "an absurd report that was accepted sets the window's clock to the far future",
+    ),
+    Bug(
+        "two-days-exceeded",
+        LIMITS,
+        "        and p.max_age + p.resolve_time <= MAX_DELAY\n",
+        "",
+        "a report that comes two days after a slashing may not have seen it",
+    ),
+]
+
+HOLDING = [
+    Bug(
+        "held-without-a-pause",
+        ORACLE,
+        "    if stops:\n        extcall limits.POOL.pause(functions, deadline)\n",
+        "",
+        "exits go on at a price that is in doubt",
+    ),
+    Bug(
+        "held-pauses-every-time",
+        ORACLE,
+        "    stops: bool = block.timestamp >= ((times >> 40) & words.U40) + PAUSE_COOLDOWN\n",
+        "    stops: bool = True\n",
+        "whoever makes reports be held locks everybody in",
+    ),
+    Bug(
+        "held-frame-goes-on",
+        ORACLE,
+        "    limits.last_word = (limits.last_word & ~words.U40) | report.ref_slot | limits.HELD\n",
+        "    limits.last_word |= limits.HELD\n",
+        "a frame has two reports",
+    ),
+    Bug(
+        "pausers-pause-shortened",
+        ORACLE,
+        "        if fulfilments < deadline:\n",
+        "        if True:\n",
+        "a held report ends an emergency stop",
+    ),
+    Bug(
+        "pausers-pause-not-put-back",
+        ORACLE,
+        "extcall limits.POOL.pause(IFloePool.Pausable.DEPOSIT, (times >> 80) & words.U40)",
+        "extcall limits.POOL.pause(IFloePool.Pausable.DEPOSIT, 0)",
+        "the council's decision ends an emergency stop",
+    ),
+    Bug(
+        "foreign-pause-ended",
+        ORACLE,
+        "    if words._time(state[2]) == until:\n",
+        "    if True:\n",
+        "the council's decision ends an emergency stop that came after the report was held",
+    ),
+    Bug(
+        "pause-stays-after-a-good-report",
+        ORACLE,
+        "        self.held_digest = empty(bytes32)\n        self._resume(state)\n    self._apply",
+        "        self.held_digest = empty(bytes32)\n    self._apply",
+        "the pool stays shut though a newer report is booked",
+    ),
+    Bug(
+        "replaced-report-still-held",
+        ORACLE,
+        "        self.held_digest = empty(bytes32)\n        self._resume(state)\n    self._apply",
+        "        self._resume(state)\n    self._apply",
+        "the council books a report that is older than the last",
+    ),
+    Bug(
+        "lapsed-report-accepted",
+        ORACLE,
+        " or times & words.U40 < block.timestamp:\n",
+        ":\n",
+        "the council books numbers of last month",
+    ),
+    Bug(
+        "accepted-twice",
+        ORACLE,
+        "    self.held_digest = empty(bytes32)\n    limits.last_word &= ~limits.HELD\n",
+        "    limits.last_word &= ~limits.HELD\n",
+        "the council books a report as often as it likes",
+    ),
+    Bug(
+        "accept-by-anybody",
+        ORACLE,
+        "    access_control._check_role(COUNCIL_ROLE, msg.sender)\n    digest: bytes32 = self._digest(report)\n",
+        "    digest: bytes32 = self._digest(report)\n",
+        "everybody is the council",
+    ),
+    Bug(
+        "cooldown-after-a-decision",
+        ORACLE,
+        "    self._resume(state)\n    self.held_times = 0\n",
+        "    self._resume(state)\n",
+        "a council that decides has no brake left for the next report",
+    ),
+]
+
+ORACLE_BUGS: list[Bug] = [*AGREEMENT, *ADMISSION, *BOUNDS, *HOLDING]
