@@ -326,6 +326,8 @@ class ExecutionNode:
     def __init__(self, url: str, chain: Chain, watch: Watch, timeout: float = 30.0) -> None:
         provider = WatchedProvider(url, watch, timeout)
         self.web3, self.name, self.error = Web3(provider), provider.name, provider.error
+        # It would ask for the chain id before every call; `identify` has.
+        self.web3.middleware_onion.remove("validation")
         self._chain, self._watch, self._identified = chain, watch, False
 
     def identify(self) -> None:
