@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,14 +94,16 @@ class Sender:
         """Simulate, sign, store and send a call, and wait for its receipt for a while.
 
         Returns the action: `done`, `failed` (it reverted in its block), or still `sent`. Raises RefusedError when it
-        would fail, DearError when it would cost too much, SendError while another one is under way.
+        would fail, DearError when it would cost too much, SendError while another one is under way or where the node
+        does not say.
         """
         if not self.settle():
             raise SendError("the last transaction is in no block yet")
         web3 = self._web3()
-        gas = self._gas(web3, call)
-        max_fee, tip = self._price(web3, call.max_fee)
-        nonce = web3.eth.get_transaction_count(web3.to_checksum_address(self.address))
+        with _asking():
+            gas = self._gas(web3, call)
+            max_fee, tip = self._price(web3, call.max_fee)
+            nonce = web3.eth.get_transaction_count(web3.to_checksum_address(self.address))
         fields = self._fields(call, nonce, gas, max_fee, tip)
         raw = self._signer.sign_transaction(fields)
         action = self._store.add_action(self._chain_id, self.address, call.kind, call.subject, call.max_fee, call.note)
@@ -108,21 +111,24 @@ class Sender:
             action.id, state=SENT, nonce=nonce, transactions=[(_hash(raw), Web3.to_hex(raw))]
         )
         self._broadcast(web3, raw)
-        return self._wait(web3, action)
+        with _asking():
+            return self._wait(web3, action)
 
     def settle(self) -> bool:
         """Look what became of transactions that were sent, here or before a restart; return whether none is open.
 
-        One that no node has is sent again, one that waits too long is replaced.
+        One that no node has is sent again, one that waits too long is replaced. Raises SendError where the node does
+        not say.
         """
         web3 = self._web3()
         for action in self._store.open_actions(self._chain_id, self.address):
             if not action.transactions:
                 self._store.change_action(action.id, state=FAILED, note=f"{action.note} (never sent)".strip())
                 continue
-            settled = self._look(web3, action)
-            if settled.state == SENT:
-                settled = self._wait(web3, self._push(web3, settled))
+            with _asking():
+                settled = self._look(web3, action)
+                if settled.state == SENT:
+                    settled = self._wait(web3, self._push(web3, settled))
             if settled.state == SENT:
                 return False
         return True
@@ -234,11 +240,11 @@ class Sender:
         return action
 
     def _refusal(self, web3: Web3, fields: dict[str, Any]) -> str:
-        """Return why a signed call would fail now; "" when it would not."""
+        """Return why a signed call would fail now, or cannot be simulated; "" when it would not."""
         call: TxParams = {name: fields[name] for name in ("to", "data", "value", "gas")}  # type: ignore[assignment]
         try:
             web3.eth.call({**call, "from": web3.to_checksum_address(self.address)})
-        except ContractLogicError as error:
+        except Web3Exception as error:
             return _reason(error)
         return ""
 
@@ -248,6 +254,15 @@ class Sender:
 
     def _base(self, web3: Web3) -> int:
         return int(web3.eth.get_block("latest")["baseFeePerGas"])
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Make a SendError of what a node answers with an error, or in a form that web3 does not understand."""
+    try:
+        yield
+    except (Web3Exception, KeyError, TypeError, ValueError) as error:
+        raise SendError(f"the node cannot be asked: {_reason(error)}") from error
 
 
 def _hash(raw: bytes) -> str:

@@ -12,6 +12,7 @@ import pytest
 from eth_account import Account
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
+from web3.types import RPCEndpoint, RPCResponse
 
 from floe.oracle.signer import KeystoreSigner
 from floe.service.sender import Call, DearError, RefusedError, Sender, SendError
@@ -23,6 +24,17 @@ SWITCH = Web3.to_checksum_address("0x" + "5a" * 20)
 CODE = "0x5f54600657005b5f5ffd"
 """Stops while storage slot 0 is empty, else reverts."""
 CALL = Call("flip", "why", SWITCH, b"\x01\x02", max_fee=CEILING, max_gas=100_000, value=0)
+
+
+class Troubled(HTTPProvider):
+    """A node that answers some methods otherwise than it should."""
+
+    answers: dict[str, dict[str, Any]]
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """Send a request, unless the answer is known before."""
+        answer = {"jsonrpc": "2.0", "id": 1, **self.answers.get(method, {})}
+        return answer if method in self.answers else super().make_request(method, params)  # type: ignore[return-value]
 
 
 class Chain:
@@ -223,6 +235,45 @@ def test_settle__call_that_would_fail_by_now__taken_back(chain: Chain):
     assert (chain.only().state, chain.nonce) == (FAILED, 1)
     chain.switch(False)
     assert chain.started().send(CALL).nonce == 1
+
+
+def test_settle__value_that_the_account_has_no_more__taken_back(chain: Chain):
+    chain.sender.send(replace(CALL, value=10**17))
+    chain.rpc("anvil_setBalance", chain.signer.address, hex(10**17 - 1))
+    chain.started(replace_after=0.0).settle()
+    assert Web3.to_checksum_address(chain.waiting()["to"]) == chain.signer.address
+    chain.mine()
+    assert chain.started().settle()
+    assert (chain.only().state, chain.nonce) == (FAILED, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("eth_getTransactionReceipt", {"error": {"code": -32000, "message": "transaction indexing is in progress"}}),
+        ("eth_getTransactionCount", {"error": {"code": -32005, "message": "limit exceeded"}}),
+        ("eth_getTransactionCount", {"result": "many"}),
+        ("eth_getBlockByNumber", {"result": None}),
+        ("eth_getBlockByNumber", {"result": {"number": "0x1"}}),
+    ],
+)
+def test_settle_and_send__node_that_does_not_say__error_that_passes_and_nothing_is_lost(
+    chain: Chain, method: str, answer: dict[str, Any]
+):
+    node = Troubled(ape.networks.active_provider.uri)
+    node.answers = {}
+    sender = Sender(lambda: Web3(node), chain.signer, chain.store, chain.web3.eth.chain_id, patience=0, replace_after=0)
+    assert sender.send(CALL).state == SENT
+    node.answers = {method: answer}
+    with pytest.raises(SendError, match=r"^the node cannot be asked: .+"):
+        sender.settle()
+    assert chain.only().state == SENT
+    node.answers = {}
+    chain.mine()
+    assert sender.settle()
+    node.answers = {method: answer}
+    with pytest.raises(SendError, match=r"^the node cannot be asked: .+"):
+        sender.send(CALL)
 
 
 def test_settle__nonce_used_by_somebody_else__given_up(chain: Chain):
