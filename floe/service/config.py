@@ -173,7 +173,7 @@ def load(file: Path, model: type[Model]) -> Model:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {file}: {_said(error)}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: not YAML: {_said(error)}") from None
+        raise ConfigError(f"{file}: not YAML: {_misspelt(error)}") from None
     return parse(content, model, str(file), file.parent)
 
 
@@ -214,6 +214,12 @@ def _filled(value: Any, missing: list[tuple[str, str]], place: str) -> Any:
 
 def _place(path: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _misspelt(error: yaml.YAMLError) -> str:
+    """Say where; the library's own text quotes the file, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else type(error).__name__
 
 
 def _said(error: Exception) -> str:

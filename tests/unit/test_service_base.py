@@ -46,6 +46,25 @@ def test_load__no_file_no_yaml__one_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "store: postgresql://u:hunter2@h/d\nkey: {file: a, password: 'hunter2}}\n",
+        'store: "hunter\\q2"\n',
+        "a: @hunter2\n",
+        "a: &b hunter2\nc: *hunter2\n",
+        "a: &b hunter2\nc: !hunter2 5\n",
+        "a: !!hunter2 5\n",
+        "a: hunter2: 5\n",
+    ],
+)
+def test_load__broken_line__said_where_without_quoting_it(text: str, tmp_path: Path):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"bad.yaml: not YAML: line [123], column \d+$") as raised:
+        load(tmp_path / "bad.yaml", ServiceConfig)
+    assert "hunter" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"beacon": ["a"]}, "beacon[0]: a URL starts with http:// or https://"),
