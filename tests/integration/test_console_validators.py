@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from floe.console import Helpers
 from floe.deploy import beacon, execute, record
 from floe.deploy import config as configs
 from floe.devnet import Devnet
+from floe.oracle.observer import Observer
+from floe.oracle.report import Oracle, digest, report_of
+from floe.report import events
 
 SECRETS = [keys.signing_key(b"operators' keys in these tests ..", number) for number in range(3)]
 PUBKEYS = [keys.public_key(secret) for secret in SECRETS]
@@ -117,6 +121,35 @@ def test_console__file_to_stake__tables_say_where_it_stands(world, capsys):
     helpers.operators()
     manager = f"{helpers.account.address[:10]}..."
     assert rows(capsys.readouterr().out) == [["1", manager, "1", "2", "of", "10", "200.0000", "76.0000", "2.0000"]]
+
+
+def test_console__report_with_a_beacon_node__what_both_chains_say_at_a_final_slot(world):
+    helpers, devnet = world.helpers, world.devnet
+    helpers.predeposit(world.file(0), 1)
+    devnet.add_keys(secrets=[SECRETS[0]])
+    world.wait_for(0)
+    helpers.prove()
+    devnet.advance(1)
+    helpers.top_up("31 ether")
+    helpers.request("2 ether")
+    devnet.advance_until_status(PUBKEYS[0], "active_ongoing")
+    devnet.advance(epochs=3)
+    assert helpers.report() == "booked, and exits were paid"
+    ref_slot = helpers.oracle.last().ref_slot
+    final = int(devnet.beacon("/eth/v1/beacon/states/head/finality_checkpoints")["data"]["finalized"]["epoch"]) * 8
+    assert ref_slot == final > 0
+    with closing(BeaconClient(devnet.beacon_url)) as client:
+        web3 = ape.networks.active_provider.web3
+        seen = Observer(client, web3, helpers.pool.address, helpers.registry.address).observe(ref_slot)
+    found = devnet.validator(PUBKEYS[0], str(ref_slot))
+    assert found is not None
+    assert report_of(seen).cl == int(found["balance"]) * 10**9 >= 32 * 10**18
+    [event] = events.read({"oracle": helpers.oracle}, helpers.first_block)[-1:]
+    assert (event.name, event.arguments["ref_slot"]) == ("Applied", ref_slot)
+    here = Oracle(devnet.settings.chain_id, helpers.oracle.address)
+    assert bytes(event.arguments["digest"]) == digest(report_of(seen), here)
+    with pytest.raises(ContractLogicError, match="report: not newer"):
+        helpers.report()
 
 
 def test_console__exit_to_the_last_gwei__closed(world, capsys):
