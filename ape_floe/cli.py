@@ -196,7 +196,8 @@ def oracle() -> None:
 @click.option("--dry-run", is_flag=True, help="Compute and check reports, but sign and send nothing.")
 def run_oracle(file: Path, dry_run: bool) -> None:
     """Run a member until Ctrl-C: compute, sign, exchange and bring reports."""
-    from floe.oracle.daemon import StartError, run
+    from floe.oracle.daemon import run
+    from floe.service.starting import StartError
 
     try:
         run(file, dry_run)
@@ -215,7 +216,8 @@ def keeper() -> None:
 @click.option("--once", is_flag=True, help="Stop after one round.")
 def run_keeper(file: Path, dry_run: bool, once: bool) -> None:
     """Run a keeper until Ctrl-C: prove, top up, pay exits, pull stake back."""
-    from floe.keeper.command import StartError, run
+    from floe.keeper.command import run
+    from floe.service.starting import StartError
 
     try:
         run(file, dry_run, once, click.echo)

@@ -7,27 +7,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from floe.build import BuildError
 from floe.deploy.config import ConfigError
-from floe.deploy.record import RecordError
 from floe.keeper.config import KeeperConfig
 from floe.keeper.daemon import Keeper
 from floe.service import log as logs
 from floe.service.config import load
 from floe.service.metrics import Metrics, Served
-from floe.service.retry import PassingError, loop, stop_on_signals
+from floe.service.retry import loop, stop_on_signals
 from floe.service.sender import Sender
-from floe.service.store import Store, StoreError
+from floe.service.starting import starting
+from floe.service.store import Store
 
 log = logging.getLogger(__name__)
 
 GWEI = 10**9
-
-
-class StartError(Exception):
-    """A keeper that cannot start, or cannot go on. A line for every problem."""
 
 
 def run(file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> None:
@@ -36,19 +29,10 @@ def run(file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> No
     A dry run sends nothing: it says (`say`, a line each) what it would do, and why. Raises StartError when the keeper
     cannot start, when its only round fails, or when it has met a bug.
     """
-    try:
+    with starting():
         config = load(file, KeeperConfig)
         logs.start(config.log)
         _run(config, file, dry_run or config.dry_run, once, say)
-    except (BuildError, ConfigError, PassingError, RecordError, StoreError) as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        raise StartError(f"cannot listen: {error.strerror}") from None
-    except SQLAlchemyError as error:
-        raise StartError(f"the store cannot be used: {' '.join(str(error).split())[:200]}") from None
-    except Exception as error:
-        log.critical("stopped by a bug", exc_info=True)
-        raise StartError(f"stopped by a bug: {type(error).__name__}; the log has more") from None
 
 
 def _run(config: KeeperConfig, file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from floe.model.beacon import GWEI_IN_ETHER
-from floe.oracle.daemon import Key
+from floe.oracle.signer import Key
 from floe.service.config import Seconds, ServiceConfig, Strict
 
 Ether = Annotated[float, Field(ge=0, le=1_000_000, strict=False)]

@@ -15,30 +15,26 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from hexbytes import HexBytes
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
-from sqlalchemy.exc import SQLAlchemyError
+from pydantic import Field
 from web3.exceptions import ContractLogicError
 from web3.types import EventData
 
-from floe.build import BuildError
-from floe.deploy.config import Address, ConfigError
-from floe.deploy.record import RecordError
 from floe.oracle import exchange
 from floe.oracle.exchange import Exchange, Frame, Message
 from floe.oracle.observer import NotThereError
 from floe.oracle.reading import Protocol, ReadingError, reading
 from floe.oracle.report import Report, canonical, canonical_hash, digest, report_of
-from floe.oracle.signer import ExternalSigner, KeystoreSigner, SecondReportError, Signer, contest_of, sign_once
+from floe.oracle.signer import Key, SecondReportError, Signer, contest_of, sign_once
 from floe.service import log as logs
-from floe.service.config import Keystore, Listener, Seconds, ServiceConfig, Strict, Url, load
+from floe.service.config import Listener, Seconds, ServiceConfig, Url, load
 from floe.service.metrics import Metrics, Served
-from floe.service.retry import PassingError, loop, stop_on_signals
+from floe.service.retry import loop, stop_on_signals
 from floe.service.sender import Call, DearError, RefusedError, Sender
-from floe.service.store import Store, StoreError
+from floe.service.starting import starting
+from floe.service.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -46,38 +42,6 @@ GWEI = 10**9
 KEPT_FRAMES = 30
 """Frames whose signatures stay in the store."""
 Slots = Annotated[int, Field(ge=0, le=7_200)]
-
-
-class StartError(Exception):
-    """A daemon that cannot start, or cannot go on. A line for every problem."""
-
-
-class External(Strict):
-    """A key with an external signer."""
-
-    url: Url
-    address: Address
-    dialect: Literal["clef", "eth"] = "clef"
-
-
-class Key(Strict):
-    """The member's key, which also pays for transactions: one of the two."""
-
-    keystore: Keystore | None = None
-    external: External | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Key:
-        if (self.keystore is None) == (self.external is None):
-            raise PydanticCustomError("key", "name either a keystore or an external signer")
-        return self
-
-    def signer(self) -> Signer:
-        """Return the key, unlocked. Raises ConfigError."""
-        if self.keystore is not None:
-            return KeystoreSigner(self.keystore.unlock())
-        assert self.external is not None
-        return ExternalSigner(self.external.url, self.external.address, self.external.dialect)
 
 
 class OracleConfig(ServiceConfig):
@@ -421,7 +385,7 @@ class Daemon:
 
 def run(file: Path, dry_run: bool) -> None:
     """Run a member until SIGTERM or SIGINT. Raises StartError when it cannot start, or has met a bug."""
-    try:
+    with starting():
         config = load(file, OracleConfig)
         logs.start(config.log)
         record = config.record()
@@ -444,15 +408,6 @@ def run(file: Path, dry_run: bool) -> None:
             log.info("started", extra=where)
             loop(daemon.step, config.interval, metrics, stop_on_signals())
             log.info("stopped")
-    except (BuildError, ConfigError, PassingError, RecordError, StoreError) as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        raise StartError(f"cannot listen: {error.strerror}") from None
-    except SQLAlchemyError as error:
-        raise StartError(f"the store cannot be used: {' '.join(str(error).split())[:200]}") from None
-    except Exception as error:
-        log.critical("stopped by a bug", exc_info=True)
-        raise StartError(f"stopped by a bug: {type(error).__name__}; the log has more") from None
 
 
 def _plain(fields: Any) -> dict[str, Any]:

@@ -19,10 +19,15 @@ from eth_account.signers.local import LocalAccount
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 from web3 import Web3
 
+from floe.deploy.config import Address
 from floe.oracle.report import Oracle, Report, canonical, digest, signable, typed_data
+from floe.service.config import Keystore, Strict, Url
 from floe.service.retry import PassingError
+from floe.service.sender import Signer as Payer
 from floe.service.store import BoundError, Contest, Store
 
 METHODS = {
@@ -45,17 +50,11 @@ class SecondReportError(Exception):
     """The member has signed another report for this reference slot. One line."""
 
 
-class Signer(Protocol):
-    """A key."""
-
-    address: str
-    """Checksummed."""
+class Signer(Payer, Protocol):
+    """A key: it signs transactions, and reports."""
 
     def sign_report(self, report: Report, oracle: Oracle) -> bytes:
         """Return an EIP-712 signature, r ‖ s ‖ v. Raises SignerError."""
-
-    def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
-        """Return a transaction (EIP-1559, numbers as numbers) as signed bytes. Raises SignerError."""
 
 
 class KeystoreSigner:
@@ -120,6 +119,34 @@ class ExternalSigner:
             said = refusal.get("message") if isinstance(refusal, dict) else answer
             raise SignerError(f"the external signer refuses {method}: {' '.join(str(said).split())[:200]}")
         return answer["result"]
+
+
+class External(Strict):
+    """A key with an external signer."""
+
+    url: Url
+    address: Address
+    dialect: Literal["clef", "eth"] = "clef"
+
+
+class Key(Strict):
+    """A daemon's key, in its configuration: one of the two."""
+
+    keystore: Keystore | None = None
+    external: External | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Key:
+        if (self.keystore is None) == (self.external is None):
+            raise PydanticCustomError("key", "name either a keystore or an external signer")
+        return self
+
+    def signer(self) -> Signer:
+        """Return the key, unlocked. Raises ConfigError."""
+        if self.keystore is not None:
+            return KeystoreSigner(self.keystore.unlock())
+        assert self.external is not None
+        return ExternalSigner(self.external.url, self.external.address, self.external.dialect)
 
 
 def recover(report: Report, oracle: Oracle, signature: bytes) -> str:

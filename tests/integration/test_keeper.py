@@ -18,10 +18,11 @@ from eth_account import Account
 from ape_floe.cli import cli
 from floe.deploy import record as records
 from floe.devnet import Devnet
-from floe.keeper.command import StartError, run
+from floe.keeper.command import run
 from floe.keeper.config import KeeperConfig
 from floe.oracle.observer import Observer
 from floe.service.config import load
+from floe.service.starting import StartError
 from floe.service.store import DONE, Action, Store
 from tests.e2e.test_life import FAST_QUEUES, known, predeposit
 from tests.e2e.world import DEPLOYER, ETHER, GWEI, KEEPER, MANAGER, OUTSIDER, RIVAL, STAKER, Validator, World

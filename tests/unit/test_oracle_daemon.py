@@ -10,7 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from floe.build import ROOT
-from floe.oracle.daemon import Daemon, External, OracleConfig, Seen
+from floe.oracle.daemon import Daemon, OracleConfig, Seen
+from floe.oracle.signer import External
 from floe.service.config import ConfigError, load, parse
 
 EXAMPLE = ROOT / "config" / "oracle.example.yaml"
