@@ -52,6 +52,9 @@ _AGAIN = (429, 500, 502, 503, 504)  # statuses after which a second try may help
 _LATE = "no answer in time"
 _EXITS = "/eth/v1/beacon/pool/voluntary_exits"
 
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What is raised by reading an answer that has not the form it should have."""
+
 Id = str | int | bytes
 """A block or a state: a name, a slot, or a root."""
 
@@ -331,7 +334,7 @@ class BeaconClient:
             yield
         except KeyError as error:
             raise self._wrong(path, f"the field `{error.args[0]}` is missing") from error
-        except (AttributeError, ContainerError, TypeError, ValueError) as error:
+        except (ContainerError, *NONSENSE) as error:
             raise self._wrong(path, str(error)) from error
 
     def _wrong(self, path: str, problem: str, fault: Fault = "malformed") -> BeaconError:

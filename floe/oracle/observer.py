@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from web3 import Web3
 
 from floe import build
-from floe.beacon.client import BeaconClient, Header, MissingError
+from floe.beacon.client import NONSENSE, BeaconClient, Header, MissingError
 from floe.beacon.ssz import BeaconStateView, key_of
 from floe.model import Report
 
@@ -258,12 +258,20 @@ class Observer:
         def read(slot: int) -> tuple[int, list[tuple[int, int, int, bool]]]:
             try:
                 payload = self.client.block(slot).message["body"]["execution_payload"]
+                return int(payload["block_number"]), [
+                    (
+                        int(one["index"]),
+                        int(one["validator_index"]),
+                        int(one["amount"]),
+                        one["address"].lower() == vault,
+                    )
+                    for one in payload["withdrawals"]
+                ]
             except MissingError:
                 return 0, []
-            return int(payload["block_number"]), [
-                (int(one["index"]), int(one["validator_index"]), int(one["amount"]), one["address"].lower() == vault)
-                for one in payload["withdrawals"]
-            ]
+            except NONSENSE as error:
+                text = f"{self.client.name}: its block of slot {slot} is malformed: {type(error).__name__}"
+                raise ObservationError(text) from error
 
         with ThreadPoolExecutor(READERS) as readers:
             for start in range(first, last + 1, 16 * READERS):

@@ -14,7 +14,7 @@ from web3.exceptions import Web3Exception
 from web3.types import EventData
 
 from floe import build
-from floe.beacon.client import BeaconError
+from floe.beacon.client import NONSENSE, BeaconError
 from floe.beacon.containers import ContainerError
 from floe.beacon.ssz import StateError
 from floe.deploy.record import Record
@@ -146,3 +146,6 @@ def reading() -> Iterator[None]:
         if "missing trie node" in text or "state is not available" in text:
             text = f"the execution node has dropped the state of that block, an archive node has it: {text}"
         raise ReadingError(text) from error
+    except NONSENSE as error:
+        text = " ".join(str(error).split())[:LONGEST]
+        raise ReadingError(f"a node's answer cannot be understood: {type(error).__name__}: {text}") from error

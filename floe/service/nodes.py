@@ -25,9 +25,9 @@ import pydantic_core
 import requests
 from web3 import HTTPProvider, Web3
 from web3.exceptions import BadResponseFormat, BlockNotFound, Web3Exception
-from web3.types import RPCEndpoint, RPCResponse
+from web3.types import BlockIdentifier, RPCEndpoint, RPCResponse
 
-from floe.beacon.client import BeaconClient, BeaconError, Header, Id, MissingError
+from floe.beacon.client import NONSENSE, BeaconClient, BeaconError, Header, Id, MissingError
 from floe.beacon.containers import ContainerError
 from floe.beacon.ssz import BeaconStateView, StateError
 from floe.deploy import beacon as beacon_facts
@@ -175,15 +175,18 @@ class BeaconNode:
             raise self.error(fault, str(error)) from error
         except (ContainerError, StateError) as error:
             raise self.error(Fault.MALFORMED, str(error)) from error
+        except NONSENSE as error:
+            raise self.error(Fault.MALFORMED, _nonsense(error)) from error
 
     def identify(self) -> None:
         """Check, until it was right once, that the node is on the chain and knows its forks."""
         if self._identified:
             return
         self.client.__dict__.pop("spec", None)  # ask again
-        found, spec = self.ask(beacon_facts.read), self.client.spec
-        if int(spec.get("DEPOSIT_CHAIN_ID", self._chain.chain_id)) != self._chain.chain_id:
-            raise self.error(Fault.WRONG_CHAIN, f"its chain id is {spec['DEPOSIT_CHAIN_ID']}")
+        found = self.ask(beacon_facts.read)
+        chain_id = self.ask(lambda client: int(client.spec.get("DEPOSIT_CHAIN_ID", self._chain.chain_id)))
+        if chain_id != self._chain.chain_id:
+            raise self.error(Fault.WRONG_CHAIN, f"its chain id is {chain_id}")
         mine = self._chain.beacon
         for name in ("preset", "deposit_contract", "genesis_time", "seconds_per_slot"):
             here, there = getattr(mine, name), getattr(found, name)
@@ -345,17 +348,15 @@ class ExecutionNode:
 
     def head(self, not_before: int) -> None:
         """Check that its newest block is not older than `not_before` (seconds since 1970)."""
-        found = self._ask(lambda: self.web3.eth.get_block("latest"))
-        if found["timestamp"] < not_before:
-            behind = not_before - found["timestamp"]
-            raise self.error(
-                Fault.LAGGING, f"its newest block, {found['number']}, is {behind} s behind the beacon chain"
-            )
+        number, timestamp = self._block("latest", "number", "timestamp")
+        if timestamp < not_before:
+            behind = not_before - timestamp
+            raise self.error(Fault.LAGGING, f"its newest block, {number}, is {behind} s behind the beacon chain")
 
     def demand(self, number: int, digest: bytes) -> None:
         """Check that its block of this number has this hash."""
         try:
-            found = bytes(self._ask(lambda: self.web3.eth.get_block(number))["hash"])
+            (found,) = self._block(number, "hash")
         except BlockNotFound:
             raise self.error(Fault.LAGGING, f"it does not have block {number} yet") from None
         if found != digest:
@@ -366,13 +367,22 @@ class ExecutionNode:
         """Note that nothing is wrong with this node now."""
         self._watch.good(self.name)
 
+    def _block(self, name: BlockIdentifier, *fields: str) -> list[Any]:
+        """Return fields of a block."""
+
+        def read() -> list[Any]:
+            block: Any = self.web3.eth.get_block(name)
+            return [block[field] for field in fields]
+
+        return self._ask(read)
+
     def _ask(self, call: Callable[[], Value]) -> Value:
         try:
             return call()
         except BlockNotFound:
             raise
-        except (Web3Exception, KeyError, TypeError, ValueError) as error:
-            raise self.error(Fault.MALFORMED, " ".join(str(error).split())[:200]) from error
+        except (Web3Exception, *NONSENSE) as error:
+            raise self.error(Fault.MALFORMED, _nonsense(error)) from error
 
 
 class Nodes:
@@ -543,3 +553,7 @@ class Nodes:
         except NodeError as error:
             self._last_error[type(node)] = error
             return None
+
+
+def _nonsense(error: Exception) -> str:
+    return f"wrong answer: {type(error).__name__}: {' '.join(str(error).split())[:200]}"

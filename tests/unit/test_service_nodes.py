@@ -407,6 +407,44 @@ def test_check__nonsense__malformed(subject: str, content: bytes, node: Node, wa
     assert raised.value.fault in (Fault.MALFORMED, Fault.WRONG_CHAIN)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEPOSIT_CHAIN_ID", "mainnet"),
+        ("DEPOSIT_CHAIN_ID", None),
+        ("FULU_FORK_EPOCH", "soon"),
+        ("SECONDS_PER_SLOT", []),
+    ],
+)
+def test_check__configuration_that_is_none__malformed_and_the_other_is_used(
+    name: str, value: Any, node: Node, other: Node, metrics: Metrics
+):
+    node.spec[name] = value
+    nodes = Nodes([node.url, other.url], [node.url], CHAIN, metrics)
+    nodes.check()
+    assert nodes.beacon.name == other.name
+    assert count(metrics, node.name, Fault.MALFORMED) == 1
+
+
+@pytest.mark.parametrize("result", ["x", [], {"number": "0x1"}, {"timestamp": "soon"}, 5])
+def test_check__block_that_is_none__malformed_and_the_other_is_used(
+    result: Any, node: Node, other: Node, metrics: Metrics
+):
+    nodes = Nodes([node.url], [node.url, other.url], CHAIN, metrics)
+    nodes.check()
+    node.lies["eth_getBlockByNumber"] = lambda: good({"jsonrpc": "2.0", "id": 0, "result": result})
+    nodes.check()
+    assert nodes.execution.provider.name == other.name  # type: ignore[attr-defined]
+    assert count(metrics, node.name, Fault.MALFORMED) == 1
+    with pytest.raises(NodeError, match="wrong answer"):
+        Nodes([node.url], [node.url], CHAIN, metrics).check()
+
+
+def test_ask__call_that_cannot_read_the_answer__malformed(node: Node, watched: Nodes, metrics: Metrics):
+    watched.check()
+    refused(Fault.MALFORMED, node, metrics, lambda: watched.ask(lambda client: client.spec["NONE"]), "KeyError")
+
+
 def test_check__method_that_is_not_served__refused(node: Node, watched: Nodes, metrics: Metrics):
     node.lies["eth_chainId"] = lambda: bad(403, "no")
     refused(Fault.REFUSED, node, metrics, watched.check, "status 403")
