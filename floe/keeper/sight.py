@@ -234,8 +234,9 @@ class Sight:
     def _read_pubkeys(self, web3: Web3, transaction: bytes, keys: set[bytes]) -> None:
         """Find the public keys of predeposits: the deposit contract logs them in the same transaction."""
         receipt = web3.eth.get_transaction_receipt(HexBytes(transaction))
+        of = self._nodes.chain.beacon.deposit_contract.lower()
         for log in receipt["logs"]:
-            if log["topics"] and bytes(log["topics"][0]) == _DEPOSIT_EVENT:
+            if log["address"].lower() == of and log["topics"] and bytes(log["topics"][0]) == _DEPOSIT_EVENT:
                 pubkey = decode(["bytes", "bytes", "bytes", "bytes", "bytes"], bytes(log["data"]))[0]
                 if (key := key_of(pubkey)) in keys:
                     self._pubkeys[key] = pubkey
