@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from floe.service.config import parse
 from floe.service.metrics import Metrics
 from floe.service.store import Store
 from tests.e2e.world import World
+from tests.ports import free_port
 
 
 class Member:
@@ -67,7 +67,7 @@ class Committee:
         self.world, self.folder = world, folder
         self.record = folder / "local.json"
         records.write(world.record, self.record)
-        self.ports = [_free_port() for _ in world.members]
+        self.ports = [free_port() for _ in world.members]
 
     def config(self, place: int) -> dict[str, Any]:
         """Return a member's configuration file."""
@@ -85,9 +85,3 @@ class Committee:
     def member(self, place: int, key: Signer | None = None, dry_run: bool = False, **changes: Any) -> Member:
         """Return a member, not started yet; `changes` are of its configuration."""
         return Member(self, place, key, dry_run, changes)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ import psycopg
 import pytest
 
 from floe.build import ROOT
+from tests.ports import free_port
 
 FOLDER = ROOT / ".venv/postgres"
 PASSWORD = "only for tests"
@@ -65,7 +65,7 @@ def server() -> Iterator[str]:
             str(folder / "password"),
         ]
         run(*initdb, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
-        port = _free_port()
+        port = free_port()
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": port,
@@ -96,9 +96,3 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -24,9 +24,10 @@ from floe.devnet import Devnet
 from floe.oracle.observer import Observer
 from floe.oracle.report import Oracle, Report, digest, report_of, signable
 from tests.e2e.faults import FaultyNode
-from tests.e2e.processes import Daemon, free_port
+from tests.e2e.processes import Daemon
 from tests.e2e.test_life import known, predeposit
 from tests.e2e.world import DEPLOYER, ETHER, GWEI, KEEPER, MANAGER, OUTSIDER, STAKER, Validator, World
+from tests.ports import free_port
 
 FRAMES = 10
 FRAME_EPOCHS = 4

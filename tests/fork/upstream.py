@@ -6,7 +6,6 @@ on every chain.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from floe.devnet.system_contracts import (
     WITHDRAWAL_REQUESTS,
     genesis_accounts,
 )
+from tests.ports import free_port
 
 CHAIN_ID = 1
 
@@ -30,7 +30,7 @@ CHAIN_ID = 1
 @contextmanager
 def local_node() -> Iterator[str]:
     """Start the node, place the contracts, and yield its URL; stop it at the end."""
-    port = _free_port()
+    port = free_port()
     command = ["anvil", "--port", str(port), "--chain-id", str(CHAIN_ID), "--hardfork", "prague", "--silent"]
     with subprocess.Popen(command) as node:
         try:
@@ -70,13 +70,6 @@ def _request(web3: Web3, method: str, *parameters: Any) -> None:
 
 def _word(number: int) -> str:
     return f"0x{number:064x}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _connected(url: str, node: subprocess.Popen[bytes]) -> Web3:
