@@ -127,7 +127,7 @@ class Sight:
     def look(self) -> None:
         """Ask the beacon node for all validators that something may still happen to, in its newest state."""
         self.refresh()
-        names = {self._pubkeys[key]: key for key, one in self._records.items() if one.state in OPEN}
+        names = self._open()
         header = self._nodes.ask(lambda client: client.header("head"))
         root = bytes(header.message.state_root)
         found = self._nodes.ask(lambda client: client.validators(list(names), root)) if names else []
@@ -145,7 +145,7 @@ class Sight:
             demand_known_fork(state, self._called(lambda: registry.functions.forks().call()))
         except ProofError as error:
             raise NodeError(Fault.LAGGING, "nodes", str(error)) from error
-        keys = {self._pubkeys[key]: key for key, one in self._records.items() if one.state in OPEN}
+        keys = self._open()
         self._seen = {keys[pubkey]: _row(state, index) for pubkey, index in state.find(list(keys)).items()}
         self._slot, self.state = state.state.slot, state
         self.looked_at = int(self._block["timestamp"])
@@ -208,6 +208,18 @@ class Sight:
         )
 
     # --- inside ---
+
+    def _open(self) -> dict[bytes, bytes]:
+        """Return the keys, by public key, of validators that something may still happen to.
+
+        One whose predeposit was never seen has all logs read again next time: blocks were exchanged for others.
+        """
+        found = [key for key, one in self._records.items() if one.state in OPEN]
+        if lost := [key for key in found if key not in self._pubkeys]:
+            provider: Any = self._nodes.execution.provider
+            provider.error(Fault.INCONSISTENT, f"its logs show no predeposit of the validator 0x{lost[0].hex()}")
+            self._read_to = self._record.first_block - 1
+        return {self._pubkeys[key]: key for key in found if key in self._pubkeys}
 
     def _read_logs(self, web3: Web3, registry: Any, first: int, last: int) -> set[bytes]:
         """Take in the registry's events of some blocks; return the keys of the validators that they name."""

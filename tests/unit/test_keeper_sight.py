@@ -15,7 +15,7 @@ from floe.beacon.ssz import key_of
 from floe.deploy.config import Beacon
 from floe.deploy.plan import ORDER
 from floe.deploy.record import Deployed, Record
-from floe.keeper.sight import Sight
+from floe.keeper.sight import REORG, Sight
 from floe.model.registry import State, Validator
 from floe.service.metrics import Metrics
 from floe.service.nodes import Chain, Watch, WatchedProvider
@@ -159,3 +159,19 @@ def test_read__deposit_event_of_another_contract__is_not_looked_at(seen: Seen, d
     seen.node.receipt.insert(0, log_of("0x" + "66" * 20, [topic("DepositEvent(bytes,bytes,bytes,bytes,bytes)")], data))
     assert seen.looked() == [PUBKEY]
     assert seen.sight.pubkey(key_of(PUBKEY)) == PUBKEY
+
+
+def test_read__predeposit_moved_to_a_block_that_was_read__found(seen: Seen):
+    assert seen.looked() == []
+    seen.node.newest = NOW + 1
+    seen.node.logs = [registered("Predeposited", PUBKEY, NOW + 1 - REORG)]
+    assert seen.looked() == [PUBKEY]
+
+
+def test_look__predeposit_never_seen__named_and_all_logs_are_read_again(seen: Seen):
+    assert seen.looked() == []
+    seen.node.newest = NOW + 1
+    seen.node.logs = [registered("Predeposited", PUBKEY, FIRST), registered("Proven", PUBKEY, NOW + 1)]
+    assert seen.looked() == []
+    assert "inconsistent" in seen.metrics.health()["problems"]["execution node 127.0.0.1:9"]
+    assert seen.looked() == [PUBKEY]
