@@ -173,8 +173,8 @@ def make(validators: int, ours: int, slashed: int, waiting: int) -> tuple[bytes,
 def checkpoint(pubkeys: list[bytes]) -> str:
     """Return what the daemon's store holds of all that was read before."""
     counted = {key_of(pubkey).hex(): 1 for pubkey in pubkeys}
-    read = {"read": SLOT, "withdrawn": 10**6 * ETHER, "next_withdrawal": 0, "logs_read": HEIGHT, "counted": counted}
-    return json.dumps(read)
+    withdrawals = {"read": SLOT, "withdrawn": 10**6 * ETHER, "next_withdrawal": 0}
+    return json.dumps({**withdrawals, "logs_read": HEIGHT, "topped_up": 10**6 * ETHER, "counted": counted})
 
 
 def run_floe(folder: Path) -> Taken:

@@ -122,6 +122,8 @@ class Observer:
     """Index of the beacon chain's next withdrawal, from the first one that was read on."""
     _counted: dict[bytes, int] = field(default_factory=dict)
     """Key -> execution block of the first top-up."""
+    _topped_up: int = 0
+    """Gwei that these logs show."""
     _logs_read: int = -1
 
     def __post_init__(self) -> None:
@@ -147,13 +149,14 @@ class Observer:
         height = int(payload.block_number)
         if not self.execution.eth.get_code(self.pool.address, height):
             raise NotThereError(f"at slot {ref_slot} the pool was not deployed yet")
-        self._read_top_ups(height)
+        words = self.pool.functions.state().call(block_identifier=height)
+        deposited = words[5] & U96
+        self._read_top_ups(height, deposited)
         keys = {key for key, since in self._counted.items() if since <= height}
         found = state.find(keys)
         ours = np.fromiter(found.values(), np.int64, len(found))
         self._read_withdrawals(state, {index: self._counted[key] for key, index in found.items()})
 
-        words = self.pool.functions.state().call(block_identifier=height)
         swept = words[5] >> 96 & U96
         seen = Observation(
             ref_slot=ref_slot,
@@ -167,7 +170,7 @@ class Observer:
             balances_gwei=state.balances[ours],
             pending_deposits_gwei=pending_deposits(state, keys),
             slashed=len(slashed_positions(state, ours)),
-            deposited=words[5] & U96,
+            deposited=deposited,
             credited=self._withdrawn * WEI_IN_GWEI,
             swept=swept,
             received=self.execution.eth.get_balance(self.vault, height) + swept + words[7],
@@ -191,6 +194,7 @@ class Observer:
             "withdrawn": self._withdrawn,
             "next_withdrawal": self._next_withdrawal,
             "logs_read": self._logs_read,
+            "topped_up": self._topped_up,
             "counted": {key.hex(): since for key, since in self._counted.items()},
         }
 
@@ -198,6 +202,7 @@ class Observer:
         """Go on from a `checkpoint`."""
         self._read, self._withdrawn = checkpoint["read"], checkpoint["withdrawn"]
         self._next_withdrawal, self._logs_read = checkpoint["next_withdrawal"], checkpoint["logs_read"]
+        self._topped_up = checkpoint["topped_up"]
         self._counted = {bytes.fromhex(key): since for key, since in checkpoint["counted"].items()}
 
     def _block_at(self, slot: int) -> Header:
@@ -216,12 +221,28 @@ class Observer:
             return 0  # it was deployed later
         return int(oracle.functions.last().call(block_identifier=height)[2])
 
-    def _read_top_ups(self, height: int) -> None:
+    def _read_top_ups(self, height: int, deposited: int) -> None:
+        """Read the logs up to a block, at which the pool had sent `deposited` wei to the registry."""
+        if height < self._logs_read:
+            self._forget_top_ups()
         for first in range(self._logs_read + 1, height + 1, LOG_RANGE):
             last = min(first + LOG_RANGE - 1, height)
-            for log in self.registry.events.ToppedUp().get_logs(from_block=first, to_block=last):
+            logs = self.registry.events.ToppedUp().get_logs(from_block=first, to_block=last)
+            self._topped_up += sum(log["args"]["amount"] + log["args"]["bought"] for log in logs)
+            for log in logs:
                 self._counted.setdefault(bytes(log["args"]["key"]), int(log["blockNumber"]))
             self._logs_read = last
+        shown = self._topped_up * WEI_IN_GWEI
+        if shown != deposited:
+            # Next time they are read anew, perhaps from another node.
+            self._forget_top_ups()
+            raise ObservationError(
+                f"the execution node's logs show {shown} wei of the {deposited} that the pool had sent to validators "
+                f"by block {height}: it lacks logs, or the registry is another one by now"
+            )
+
+    def _forget_top_ups(self) -> None:
+        self._counted, self._topped_up, self._logs_read = {}, 0, self.first_block - 1
 
     def _read_withdrawals(self, state: BeaconStateView, since: dict[int, int]) -> None:
         slot = state.slot
