@@ -273,26 +273,28 @@ class Observer:
             )
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, list[tuple[int, int, int, bool]]]]:
-        """Yield height and withdrawals (index, validator, Gwei, whether to the vault) of the blocks of these slots."""
+        """Yield height and withdrawals (index, validator, Gwei, whether to the vault) of the blocks of these slots.
+
+        Both nodes must list the same ones. Where the execution node lists none, the beacon node is believed: the
+        blocks of a chain for trials (anvil's) do not hold them.
+        """
         vault = self.vault.lower()
 
         def read(slot: int) -> tuple[int, list[tuple[int, int, int, bool]]]:
             try:
                 payload = self.client.block(slot).message["body"]["execution_payload"]
-                return int(payload["block_number"]), [
-                    (
-                        int(one["index"]),
-                        int(one["validator_index"]),
-                        int(one["amount"]),
-                        one["address"].lower() == vault,
-                    )
-                    for one in payload["withdrawals"]
-                ]
+                height, found = int(payload["block_number"]), _withdrawals(payload["withdrawals"], "validator_index")
             except MissingError:
                 return 0, []
             except NONSENSE as error:
                 text = f"{self.client.name}: its block of slot {slot} is malformed: {type(error).__name__}"
                 raise ObservationError(text) from error
+            block: Any = self.execution.eth.get_block(height) if found else {}
+            if (executed := _withdrawals(block.get("withdrawals") or (), "validatorIndex")) and executed != found:
+                raise ObservationError(
+                    f"{self.client.name}: its block of slot {slot} has other withdrawals than execution block {height}"
+                )
+            return height, [(index, validator, amount, to == vault) for index, validator, amount, to in found]
 
         with ThreadPoolExecutor(READERS) as readers:
             for start in range(first, last + 1, 16 * READERS):
@@ -315,6 +317,11 @@ class Observer:
 
     def _contract(self, name: str, address: str) -> Any:
         return self.execution.eth.contract(address=Web3.to_checksum_address(address), abi=build.load(name).abi)
+
+
+def _withdrawals(listed: Any, validator: str) -> list[tuple[int, int, int, str]]:
+    """Return index, validator, Gwei and address of the withdrawals in the JSON of a block."""
+    return [(int(one["index"]), int(one[validator]), int(one["amount"]), one["address"].lower()) for one in listed]
 
 
 def pending_deposits(state: BeaconStateView, keys: Set[bytes]) -> int:

@@ -42,6 +42,7 @@ class Chains:
             slot: {"block_number": str(slot), "withdrawals": []} for slot in range(1, SLOT + 1) if slot % 7
         }
         self.payloads[39]["withdrawals"] = [withdrawal(0, 0, ETHER)]
+        self.executed = {39: [{"index": 0, "validatorIndex": 0, "amount": ETHER, "address": VAULT}]}
         self.asked = 0
 
     @staticmethod
@@ -74,8 +75,8 @@ class Chains:
         return ETHER * 10**9
 
     def get_block(self, number: int) -> Any:
-        """Return a block."""
-        return {"timestamp": 12 * number}
+        """Return a block, as web3 reads it."""
+        return {"timestamp": 12 * number, "withdrawals": self.executed.get(number, [])}
 
     def get_logs(self, from_block: int, to_block: int) -> list[Any]:
         """Return the logs of ToppedUp."""
@@ -162,3 +163,28 @@ def test_observe__beacon_block_that_is_malformed__no_report(payload: Any, observ
     chains.payloads[38] = payload
     with pytest.raises(ObservationError, match="node: its block of slot 38 is malformed: "):
         observer.observe(SLOT, chains.header, chains.state)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        [withdrawal(0, 0, ETHER // 2)],
+        [withdrawal(0, 0, ETHER, "0x" + "bb" * 20)],
+        [withdrawal(0, 1, ETHER)],
+        [withdrawal(0, 0, ETHER), withdrawal(1, 0, ETHER)],
+    ],
+    ids=["amount", "address", "validator", "one more"],
+)
+def test_observe__beacon_block_with_other_withdrawals_than_the_execution_block__no_report(
+    lie: list[Any], observer: Observer, chains: Chains
+):
+    chains.payloads[39]["withdrawals"], truth = lie, chains.payloads[39]["withdrawals"]
+    with pytest.raises(ObservationError, match="slot 39 has other withdrawals than execution block 39"):
+        observer.observe(SLOT, chains.header, chains.state)
+    chains.payloads[39]["withdrawals"] = truth
+    assert cl_and_withdrawn(observer, chains) == (96 * ETHER, ETHER)
+
+
+def test_observe__execution_blocks_without_withdrawals__beacon_node_is_believed(observer: Observer, chains: Chains):
+    chains.executed = {}
+    assert cl_and_withdrawn(observer, chains) == (96 * ETHER, ETHER)
