@@ -8,9 +8,7 @@ from typing import NamedTuple
 from floe.model.basics import BPS, ETHER, ZERO, Address, Revert
 from floe.model.pool import Pool
 from floe.model.registry import Registry
-from floe.model.tokens import ADMIN_ROLE, REGISTRY_ROLE, Roles
-
-COUNCIL_ROLE = "council"
+from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, REGISTRY_ROLE, Roles
 
 MAX_TREASURY_BPS = 5_000
 MAX_COVER_BPS = 3_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from floe.model.basics import Address, Chain, Revert
-from floe.model.fee_splitter import COUNCIL_ROLE, FeeSplitter, Parts
+from floe.model.fee_splitter import FeeSplitter, Parts
 from floe.model.oracle import Oracle, OracleParameters
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
@@ -22,7 +22,7 @@ from floe.model.registry import (
     RegistryParameters,
 )
 from floe.model.system_contracts import SystemContracts
-from floe.model.tokens import ADMIN_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
+from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
 from floe.model.vault import Vault, WithdrawalVault
 
 Answer = TypeVar("Answer")

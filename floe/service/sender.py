@@ -154,7 +154,7 @@ class Sender:
 
     def _price(self, web3: Web3, ceiling: int) -> tuple[int, int]:
         """Return the most for a unit of gas, and the tip in it: room for a base fee that doubles."""
-        base = int(web3.eth.get_block("latest")["baseFeePerGas"])
+        base = self._base(web3)
         if base + self._tip > ceiling:
             raise DearError(f"gas costs {(base + self._tip) / GWEI:.1f} Gwei, at most {ceiling / GWEI:g} are allowed")
         return min(2 * base + self._tip, ceiling), self._tip
