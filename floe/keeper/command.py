@@ -20,8 +20,6 @@ from floe.service.store import Store
 
 log = logging.getLogger(__name__)
 
-GWEI = 10**9
-
 
 def run(file: Path, dry_run: bool, once: bool, say: Callable[[str], None]) -> None:
     """Run a keeper by its configuration file until SIGTERM or SIGINT, or for one round (`once`).
@@ -52,7 +50,7 @@ def _run(config: KeeperConfig, file: Path, dry_run: bool, once: bool, say: Calla
                 signer,
                 store,
                 record.chain_id,
-                tip=int(config.tip_gwei * GWEI),
+                tip=config.tip,
                 patience=config.patience,
                 replace_after=config.replace_after,
             )

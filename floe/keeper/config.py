@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from floe.model.basics import GWEI
 from floe.model.beacon import GWEI_IN_ETHER
 from floe.oracle.signer import Key
 from floe.service.config import Seconds, ServiceConfig, Strict
@@ -28,7 +29,7 @@ class Rule(Strict):
     @property
     def max_fee(self) -> int:
         """Most wei for a unit of gas."""
-        return int(self.max_fee_gwei * GWEI_IN_ETHER)
+        return int(self.max_fee_gwei * GWEI)
 
 
 class Worth(Rule):
@@ -119,3 +120,8 @@ class KeeperConfig(ServiceConfig):
     replace_after: Seconds = 60.0
     """Seconds after which a transaction that is still in no block is sent again, for more."""
     rules: Rules = Rules()
+
+    @property
+    def tip(self) -> int:
+        """Wei for a unit of gas."""
+        return int(self.tip_gwei * GWEI)

@@ -47,7 +47,7 @@ class Keeper:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._rules, self._interval = config.rules, config.beacon_interval
-        self._tip = int(config.tip_gwei * 10**9)
+        self._tip = config.tip
         self._nodes, self._store, self._sender, self._say = nodes, store, sender, say
         self._sight = Sight(nodes, record, account)
         self._scope = f"{record.chain_id} {record.address('ValidatorRegistry').lower()}"

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from floe.keeper.config import Rule, Rules, Worth
 from floe.keeper.snapshot import Known, Snapshot
 from floe.keeper.stake import requests, top_ups
-from floe.model.basics import BPS, DAY, ETHER
+from floe.model.basics import BPS, DAY, ETHER, GWEI
 from floe.model.beacon import GWEI_IN_ETHER
 from floe.model.registry import DEPOSIT_TIME, FRESH_SLOTS, REQUEST_TIME, SEEN, WITHDRAWAL_TIME, State, Validator
 
@@ -38,7 +38,6 @@ Kind = Literal[
     "claim_cover",
 ]
 
-GWEI = 10**9
 MARGIN_SLOTS = 32
 """A proof for a top-up is renewed so many slots before it is too old."""
 

@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 from floe.keeper.config import PullBack, TopUp
 from floe.keeper.snapshot import Known, Snapshot
+from floe.model.basics import GWEI
 from floe.model.beacon import GWEI_IN_ETHER
 from floe.model.registry import MAX_STAKE, MIN_PULL, MIN_STAKE, PREDEPOSIT, REQUEST_TIME, State
 
 MOST_TOP_UPS, MOST_REQUESTS = 100, 64
 """In one transaction (ValidatorRegistry)."""
-
-GWEI = 10**9
-"""In wei."""
 
 
 def requests(snapshot: Snapshot, rule: PullBack) -> dict[bytes, int]:
