@@ -225,6 +225,23 @@ def test_keeper__no_beacon_node__exits_are_paid_all_the_same(kept: Kept, tmp_pat
     assert kept.records(PULLED) == [0] * 4
 
 
+def test_keeper__no_finality__said_and_all_is_done_the_same(
+    kept: Kept, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    world, devnet = kept.world, kept.world.devnet
+    other = kept._replace(file=config_file(world, tmp_path, "unsettled", KEEPER, log="warning"))
+    devnet.set_finality(False)
+    try:
+        devnet.slash([kept.ours[3].pubkey])
+        devnet.advance(epochs=8)
+        assert "prove_slashings" in other.round()
+    finally:
+        devnet.set_finality(True)
+    assert kept.records(STATE)[3] == SLASHED
+    [line] = [line for line in capfd.readouterr().err.splitlines() if "finality" in line]
+    assert re.search(r"beacon nodes: lagging: finality is \d+ epochs behind the head", line)
+
+
 def test_keeper__stranger__asks_for_nothing_until_exits_are_overdue(kept: Kept, tmp_path: Path):
     world, devnet = kept.world, kept.world.devnet
     registry = world.registry.functions
