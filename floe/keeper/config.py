@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from floe.model.basics import GWEI
 from floe.deploy.record import Record
+from floe.model.basics import GWEI
 from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER
 from floe.oracle.signer import Key
 from floe.service.config import Seconds, ServiceConfig, Strict
