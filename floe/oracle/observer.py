@@ -1,8 +1,8 @@
 """The facts of a report: what anyone can read at one slot of the beacon chain and in the execution block inside it.
 
     observer = Observer(client, execution, pool, registry)
-    observer.observe(ref_slot)   # all that was read, and the pool's `Report` that follows from it
-    observer.report(ref_slot)    # the latter alone
+    seen = observer.observe(ref_slot)    # all that was read
+    seen.report                          # the pool's `Report` that follows from it
 
 Read is the state of the last block at or before the reference slot. `floe.service.nodes` finds it as well, and checks
 what the nodes say; then that is given to `observe`. A validator counts from its first top-up on; what reaches the
@@ -132,10 +132,6 @@ class Observer:
         self.queue = self._contract("WithdrawalQueue", self.pool.functions.queue().call())
         self.vault = self.pool.functions.withdrawal_vault().call()
         self._logs_read = max(self._logs_read, self.first_block - 1)
-
-    def report(self, ref_slot: int) -> Report:
-        """Return the pool's report for a reference slot. Raises as `observe`."""
-        return self.observe(ref_slot).report
 
     def observe(self, ref_slot: int, header: Header | None = None, state: BeaconStateView | None = None) -> Observation:
         """Read what a report says about a reference slot.
