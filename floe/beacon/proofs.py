@@ -184,7 +184,7 @@ def provable(client: BeaconClient, execution: Web3, block: Id | None = None) -> 
         header = client.header(block)
         child = _child(client, header)
     timestamp = client.genesis().time + int(child.message.slot) * seconds_per_slot(client)
-    if (root := _beacon_root(execution, timestamp)) != header.root:
+    if (root := beacon_root(execution, timestamp)) != header.root:
         known = "no beacon root" if root is None else "another beacon root"
         raise ProofError(
             f"the execution node has {known} for the time {timestamp} (slot {child.message.slot}): it is behind "
@@ -242,8 +242,11 @@ def _child(client: BeaconClient, header: Header) -> Header:
     raise ProofError(f"the block of slot {header.message.slot} has no child on this chain yet")
 
 
-def _beacon_root(execution: Web3, timestamp: int) -> bytes | None:
-    """Return the root that EIP-4788 keeps for a time; None when there is none, or no such contract."""
+def beacon_root(execution: Web3, timestamp: int) -> bytes | None:
+    """Return the root that EIP-4788 keeps for a time; None when there is none, or no such contract.
+
+    Raises ProofError when the node does not answer.
+    """
     try:
         to = Web3.to_checksum_address(BEACON_ROOTS)
         answer = execution.eth.call({"to": to, "data": Web3.to_hex(timestamp.to_bytes(32, "big"))})

@@ -7,8 +7,9 @@
     nodes.execution.eth.get_balance(vault, reference.block_number)
 
 A beacon node proves what it says: a header must have the root under which it is known, the block after it must name it
-as its parent, and a state must hash to the state root in the header. Two nodes must not contradict each other, and the
-block inside the state must be the execution node's block of that number.
+as its parent, and a state must hash to the state root in the header. Two nodes must not contradict each other. The
+block inside the state must be the execution node's block of that number, and the header's root must be the one that the
+execution chain keeps (EIP-4788).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from web3.types import BlockIdentifier, RPCEndpoint, RPCResponse
 
 from floe.beacon.client import NONSENSE, BeaconClient, BeaconError, Header, Id, MissingError
 from floe.beacon.containers import ContainerError
-from floe.beacon.ssz import BeaconStateView, StateError
+from floe.beacon.proofs import beacon_root
+from floe.beacon.ssz import BeaconStateView, ProofError, StateError
 from floe.deploy import beacon as beacon_facts
 from floe.deploy.config import Beacon
 from floe.deploy.record import Record
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 
 MOST_MISSED = 512
 """Slots without a block that are searched for the block before them."""
+KEPT_ROOTS = 8_191
+"""Slots for which the execution chain keeps the roots of beacon blocks (EIP-4788, HISTORY_BUFFER_LENGTH)."""
 SLACK = 3
 """Slots that one node may lie behind another before it counts as lagging."""
 
@@ -210,10 +214,10 @@ class BeaconNode:
             raise self.error(Fault.LAGGING, f"its finality is {behind} epochs behind its head")
         return slot
 
-    def block_at(self, slot: int) -> Header:
-        """Return the header of the last block at or before a slot that it holds to be finalized.
+    def block_at(self, slot: int) -> tuple[Header, int]:
+        """Return the last block at or before a slot that it holds to be finalized, and the slot of the next one.
 
-        Slots without a block count only when the next block names the one found as its parent.
+        The next block must name the one found as its parent.
         """
         finalized = self.ask(lambda client: client.header("finalized"))
         if int(finalized.message.slot) < slot:
@@ -223,14 +227,14 @@ class BeaconNode:
         found = next((one for one in map(self._header, range(slot, max(slot - MOST_MISSED, -1), -1)) if one), None)
         if found is None:
             raise self.error(Fault.REFUSED, f"it has no block in the {MOST_MISSED} slots up to {slot}")
-        if found.root == finalized.root:
-            return found
-        after = range(slot + 1, int(finalized.message.slot) + 1)
-        child = next((one for one in map(self._header, after) if one), finalized)
+        after = range(slot + 1, max(int(finalized.message.slot), slot + MOST_MISSED) + 1)
+        child = next((one for one in map(self._header, after) if one), None)
+        if child is None:
+            raise self.error(Fault.LAGGING, f"it has no block after slot {slot}")
         if bytes(child.message.parent_root) != found.root:
             text = f"the block of slot {child.message.slot} does not follow that of slot {found.message.slot}"
             raise self.error(Fault.INCONSISTENT, text)
-        return found
+        return found, int(child.message.slot)
 
     def state(self, header: Header) -> BeaconStateView:
         """Download the state of a block and check it against the header's state root."""
@@ -363,6 +367,24 @@ class ExecutionNode:
             text = f"its block {number} is 0x{found.hex()}, on the beacon chain it is 0x{digest.hex()}"
             raise self.error(Fault.INCONSISTENT, text)
 
+    def demand_root(self, slot: int, root: bytes) -> None:
+        """Check that it keeps this root as that of the beacon block before the block of a slot.
+
+        It keeps them for 8,191 slots; of a block that is older nothing is known.
+        """
+        timestamp = self._chain.time_of(slot)
+        (newest,) = self._block("latest", "timestamp")
+        try:
+            found = self._ask(lambda: beacon_root(self.web3, timestamp))
+        except ProofError as error:
+            raise self.error(Fault.MALFORMED, str(error)) from error
+        if found is None and newest - timestamp >= KEPT_ROOTS * self._chain.beacon.seconds_per_slot:
+            return
+        if found != root:
+            kept = f"0x{found.hex()}" if found else "none"
+            text = f"the beacon block before that of slot {slot} is {kept} on its chain, not 0x{root.hex()}"
+            raise self.error(Fault.INCONSISTENT, text)
+
     def good(self) -> None:
         """Note that nothing is wrong with this node now."""
         self._watch.good(self.name)
@@ -468,25 +490,25 @@ class Nodes:
         Raises NodeError: `lagging` when fewer than `agree` nodes hold the slot to be finalized, `inconsistent` when two
         nodes, of either kind, contradict each other.
         """
-        header = self._agreed(slot)
+        header, child = self._agreed(slot)
         state = self._first(lambda node: node.state(header))
         payload = state.field("latest_execution_payload_header")
         number, digest = int(payload.block_number), bytes(payload.block_hash)
-        self._good_executions = self._having(number, digest)
+        self._good_executions = self._having(number, digest, child, header.root)
         return Reference(slot, header, state, number, digest)
 
     # --- inside ---
 
-    def _agreed(self, slot: int) -> Header:
-        found: dict[BeaconNode, Header] = {}
+    def _agreed(self, slot: int) -> tuple[Header, int]:
+        found: dict[BeaconNode, tuple[Header, int]] = {}
         errors: list[NodeError] = []
         for node in self._good:
             try:
                 found[node] = node.block_at(slot)
             except NodeError as error:
                 errors.append(error)
-        if len({header.root for header in found.values()}) > 1:
-            roots = ", ".join(f"{node.name} 0x{header.root.hex()}" for node, header in found.items())
+        if len({header.root for header, _ in found.values()}) > 1:
+            roots = ", ".join(f"{node.name} 0x{header.root.hex()}" for node, (header, _) in found.items())
             text = f"they differ about the block at slot {slot}: {roots}"
             raise self._watch.error(Fault.INCONSISTENT, _ALL, text)
         self._watch.good(_ALL)
@@ -497,13 +519,14 @@ class Nodes:
             raise NodeError(Fault.UNREACHABLE, _ALL, text)
         return next(iter(found.values()))
 
-    def _having(self, number: int, digest: bytes) -> list[ExecutionNode]:
-        """Return the good execution nodes whose block of this number has this hash. Raises the first one's error."""
+    def _having(self, number: int, digest: bytes, slot: int, root: bytes) -> list[ExecutionNode]:
+        """Return the good execution nodes that pass `demand` and `demand_root`. Raises the first one's error."""
         good: list[ExecutionNode] = []
         errors: list[NodeError] = []
         for node in self._good_executions:
             try:
                 node.demand(number, digest)
+                node.demand_root(slot, root)
                 good.append(node)
             except NodeError as error:
                 errors.append(error)

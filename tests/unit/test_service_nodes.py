@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,12 @@ class Node:
                     "hash": "0x" + block_hash(number).hex(),
                     "timestamp": hex(GENESIS_TIME + 12 * number),
                 }
+        elif body["method"] == "eth_call":
+            header = self.headers.get((int(body["params"][0]["data"], 16) - GENESIS_TIME) // 12)
+            if header is None:
+                reverted = {"code": 3, "message": "execution reverted", "data": "0x"}
+                return good({"jsonrpc": "2.0", "id": body["id"], "error": reverted})
+            result = "0x" + bytes(header.parent_root).hex()
         return good({"jsonrpc": "2.0", "id": body["id"], "result": result})
 
     def _beacon(self, path: str) -> Answer:
@@ -212,6 +219,13 @@ def other() -> Iterator[Node]:
     other = Node()
     yield other
     other.stop()
+
+
+@pytest.fixture
+def stranger() -> Iterator[Node]:
+    stranger = Node(mark=b"another chain")
+    yield stranger
+    stranger.stop()
 
 
 @pytest.fixture
@@ -499,10 +513,45 @@ def test_reference__block_that_the_node_hides__inconsistent(node: Node, watched:
     refused(Fault.INCONSISTENT, node, metrics, lambda: watched.reference(40), "41 does not follow that of slot 39")
 
 
-def test_reference__last_finalized_block__needs_no_child(node: Node, watched: Nodes):
+def test_reference__last_finalized_block__its_child_need_not_be_final(node: Node, watched: Nodes):
     node.finalized = 40
     watched.check()
     assert int(watched.reference(40).header.message.slot) == 40
+
+
+def test_reference__nothing_after_the_last_finalized_block__lagging(node: Node, watched: Nodes, metrics: Metrics):
+    node.finalized = 40
+    watched.check()
+    node.head = 40
+    refused(Fault.LAGGING, node, metrics, lambda: watched.reference(40), "it has no block after slot 40")
+
+
+@pytest.mark.parametrize(("slot", "finalized"), [(32, FINALIZED), (40, FINALIZED), (40, 40)])
+def test_reference__beacon_chain_that_the_execution_chain_does_not_know__inconsistent(
+    slot: int, finalized: int, node: Node, stranger: Node, metrics: Metrics
+):
+    stranger.finalized = finalized
+    nodes = Nodes([stranger.url], [node.url], CHAIN, metrics)
+    nodes.check()
+    with pytest.raises(NodeError) as raised:
+        nodes.reference(slot)
+    assert (raised.value.fault, raised.value.node) == (Fault.INCONSISTENT, node.name)
+    assert re.search(
+        r"block before that of slot \d+ is 0x\w{64} on its chain, not 0x", str(raised.value)
+    )
+
+
+def test_reference__execution_chain_without_the_root__inconsistent_unless_it_is_too_old(
+    node: Node, other: Node, metrics: Metrics
+):
+    nodes = Nodes([node.url], [other.url], CHAIN, metrics)
+    del other.headers[41]
+    nodes.check()
+    refused(Fault.INCONSISTENT, other, metrics, lambda: nodes.reference(40), "slot 41 is none on its chain")
+    other.newest = 41 + 8_190
+    refused(Fault.INCONSISTENT, other, metrics, lambda: nodes.reference(40), "slot 41 is none on its chain")
+    other.newest += 1
+    assert nodes.reference(40).block_number == 40
 
 
 def test_reference__execution_block_of_another_hash__inconsistent(node: Node, watched: Nodes, metrics: Metrics):
@@ -519,13 +568,6 @@ def test_reference__execution_node_without_the_block__lagging(node: Node, watche
 
 
 # --- two nodes ---
-
-
-@pytest.fixture
-def stranger() -> Iterator[Node]:
-    stranger = Node(mark=b"another chain")
-    yield stranger
-    stranger.stop()
 
 
 def test_reference__two_nodes_on_two_branches__inconsistent(node: Node, stranger: Node, metrics: Metrics):
