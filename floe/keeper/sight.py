@@ -19,10 +19,10 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import ContractLogicError, Web3Exception
+from web3.exceptions import Web3Exception
 
 from floe import build
-from floe.beacon.client import ValidatorInfo
+from floe.beacon.client import NONSENSE, ValidatorInfo
 from floe.beacon.proofs import Provable, demand_known_fork, provable
 from floe.beacon.ssz import ProofError, key_of
 from floe.deploy.record import Record
@@ -131,9 +131,10 @@ class Sight:
         header = self._nodes.ask(lambda client: client.header("head"))
         root = bytes(header.message.state_root)
         found = self._nodes.ask(lambda client: client.validators(list(names), root)) if names else []
-        self._seen = {names[bytes(one.validator.pubkey)]: _seen(one) for one in found}
+        asked = ((bytes(one.validator.pubkey), one) for one in found)
+        self._seen = {names[pubkey]: _seen(one) for pubkey, one in asked if pubkey in names}
         self._slot, self.state = int(header.message.slot), None
-        self._committee_period = int(self._nodes.ask(lambda client: client.spec)["SHARD_COMMITTEE_PERIOD"])
+        self._committee_period = self._nodes.ask(lambda client: int(client.spec["SHARD_COMMITTEE_PERIOD"]))
         self.looked_at = int(self._block["timestamp"])
 
     def study(self) -> None:
@@ -301,10 +302,10 @@ class Sight:
         return self._called(lambda: call.call(block_identifier=block))
 
     def _request_fee(self, vault: Any, block: int) -> int | None:
-        """Return the wei of one withdrawal request; None where the vault cannot read it."""
+        """Return the wei of one withdrawal request; None where it cannot be read."""
         try:
             return int(vault.functions.fee(WITHDRAWAL).call(block_identifier=block))
-        except ContractLogicError:
+        except (Web3Exception, *NONSENSE):
             return None
 
     def _called(self, call: Callable[[], Any]) -> Any:
@@ -313,7 +314,7 @@ class Sight:
             return call()
         except NodeError:
             raise
-        except (Web3Exception, DecodingError, KeyError, TypeError, ValueError) as error:
+        except (Web3Exception, DecodingError, *NONSENSE) as error:
             provider: Any = self._nodes.execution.provider
             raise provider.error(Fault.MALFORMED, " ".join(str(error).split())[:200]) from error
 

@@ -10,7 +10,9 @@ import pytest
 from eth_abi.abi import encode
 from web3 import Web3
 
+from floe.beacon.client import ValidatorInfo
 from floe.beacon.containers import BeaconBlockHeader
+from floe.beacon.containers import Validator as Fields
 from floe.beacon.ssz import key_of
 from floe.deploy.config import Beacon
 from floe.deploy.plan import ORDER
@@ -96,21 +98,36 @@ class Node(WatchedProvider):
     def __init__(self, metrics: Metrics) -> None:
         super().__init__("http://127.0.0.1:9", Watch(metrics, "execution"))
         self.newest, self.logs, self.receipt = NOW, list[dict[str, Any]](), [deposited(PUBKEY)]
+        self.vault: dict[str, Any] | None = None
+        """The error with which it answers calls of the withdrawal vault."""
 
     def make_request(self, method: Any, params: Any) -> Any:
         """Answer a request."""
         answers = {
             "eth_chainId": lambda: hex(CHAIN.chain_id),
-            "eth_getBlockByNumber": lambda: {"number": hex(self.newest), "timestamp": hex(12 * self.newest)},
+            "eth_getBlockByNumber": lambda: {
+                "number": hex(self.newest),
+                "timestamp": hex(12 * self.newest),
+                "baseFeePerGas": "0x7",
+            },
             "eth_getTransactionReceipt": lambda: {"logs": self.receipt},
             "eth_getLogs": lambda: self._between(int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)),
-            "eth_call": lambda: Web3.to_hex(encode(["uint256"] * 8, Validator(State.PROVEN, 1, 7))),
+            "eth_call": lambda: Web3.to_hex(self._called(params[0]["data"])),
+            "eth_getBalance": lambda: "0x0",
         }
-        return {"jsonrpc": "2.0", "id": 0, "result": answers[method]()}
+        answer = {"jsonrpc": "2.0", "id": 0}
+        if method == "eth_call" and params[0]["to"] == ADDRESSES["WithdrawalVault"] and self.vault is not None:
+            return {**answer, "error": self.vault}
+        return {**answer, "result": answers[method]()}
 
     def make_batch_request(self, batch_requests: list[tuple[Any, Any]]) -> Any:
         """Answer several."""
         return [self.make_request(*one) for one in batch_requests]
+
+    def _called(self, data: str) -> bytes:
+        """Return a record to who asks for one, else as many zeros as anybody wants."""
+        asked = data.startswith(Web3.to_hex(Web3.keccak(text="validator(bytes32)")[:4]))
+        return encode(["uint256"] * 8, Validator(State.PROVEN, 1, 7)) if asked else bytes(4_096)
 
     def _between(self, first: int, last: int) -> list[dict[str, Any]]:
         return [log for log in self.logs if first <= int(log["blockNumber"], 16) <= last]
@@ -121,15 +138,17 @@ class Client:
 
     def __init__(self) -> None:
         self.spec, self.asked = {"SHARD_COMMITTEE_PERIOD": "256"}, list[bytes]()
+        self.shown = list[bytes]()
+        """Public keys of the validators that it shows to whoever asks."""
 
     def header(self, _: str) -> Any:
         """Return the head."""
         return SimpleNamespace(message=BeaconBlockHeader(slot=NOW))
 
     def validators(self, ids: list[bytes], _: bytes) -> list[Any]:
-        """Know none."""
+        """Show what it shows, whatever it was asked for."""
         self.asked = ids
-        return []
+        return [ValidatorInfo(7, 32 * 10**9, "active_ongoing", Fields(pubkey=pubkey)) for pubkey in self.shown]
 
 
 class Seen:
@@ -175,3 +194,24 @@ def test_look__predeposit_never_seen__named_and_all_logs_are_read_again(seen: Se
     assert seen.looked() == []
     assert "inconsistent" in seen.metrics.health()["problems"]["execution node 127.0.0.1:9"]
     assert seen.looked() == [PUBKEY]
+
+
+def test_look__validator_that_was_not_asked_for__is_not_seen(seen: Seen):
+    seen.node.logs = [registered("Predeposited", PUBKEY, NOW)]
+    seen.client.shown = [b"\x02" * 48, PUBKEY]
+    assert seen.looked() == [PUBKEY]
+    [known] = seen.sight.snapshot({}, 0).validators
+    assert (known.key, known.seen and known.seen.balance) == (key_of(PUBKEY), 32 * 10**9)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"code": 3, "message": "execution reverted"}, {"code": -32005, "message": "limit exceeded"}],
+    ids=["reverts", "limit"],
+)
+def test_snapshot__fee_of_requests_cannot_be_read__all_else_is_there(seen: Seen, error: dict[str, Any]):
+    seen.sight.read()
+    assert seen.sight.snapshot({}, 0).request_fee == 0
+    seen.node.vault = error
+    snapshot = seen.sight.snapshot({}, 0)
+    assert (snapshot.request_fee, snapshot.base_fee) == (None, 7)
