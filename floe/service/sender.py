@@ -25,6 +25,7 @@ from web3 import Web3
 from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception
 from web3.types import TxParams
 
+from floe.beacon.client import NONSENSE
 from floe.service.retry import PassingError
 from floe.service.store import DONE, FAILED, SENT, Action, Store
 
@@ -261,7 +262,7 @@ def _asking() -> Iterator[None]:
     """Make a SendError of what a node answers with an error, or in a form that web3 does not understand."""
     try:
         yield
-    except (Web3Exception, KeyError, TypeError, ValueError) as error:
+    except (Web3Exception, *NONSENSE) as error:
         raise SendError(f"the node cannot be asked: {_reason(error)}") from error
 
 

@@ -254,6 +254,7 @@ def test_settle__value_that_the_account_has_no_more__taken_back(chain: Chain):
         ("eth_getTransactionCount", {"error": {"code": -32005, "message": "limit exceeded"}}),
         ("eth_getTransactionCount", {"result": "many"}),
         ("eth_getBlockByNumber", {"result": None}),
+        ("eth_getBlockByNumber", {"result": "x"}),
         ("eth_getBlockByNumber", {"result": {"number": "0x1"}}),
     ],
 )
