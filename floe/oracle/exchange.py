@@ -17,7 +17,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit
 import pydantic_core
 import requests
 from sqlalchemy.exc import SQLAlchemyError
+from urllib3.exceptions import HTTPError
 
 from floe.oracle.report import Oracle, Report, ReportError, digest
 from floe.oracle.signer import SignerError, contest_of, recover
@@ -136,12 +138,13 @@ class Exchange:
         return new
 
     def known(self) -> list[Message]:
-        """Return the messages that agree with what was computed here for the newest frame."""
+        """Return current members' messages that agree with what was computed here for the newest frame."""
         own = self.frame.own
         if own is None:
             return []
+        members = {member.lower() for member in self.frame.members}
         found = self._store.signatures(contest_of(own.ref_slot, self.oracle), digest(own, self.oracle))
-        return [Message(own, one.signature) for one in found]
+        return [Message(own, one.signature) for one in found if one.member in members]
 
     def swap(self, own: Message | None) -> None:
         """Give our message, if there is one, to every peer, and take what it has. Peers that fail are logged."""
@@ -182,24 +185,25 @@ class _Peer:
         return self._thread
 
     def _visit(self, own: Message | None, take: Callable[[object], bool]) -> None:
+        problems: list[str] = []
         try:
-            if own is not None and own.signature != self._given:
-                self._ask("POST", own.as_json())
-                self._given = own.signature
-            answer = self._ask("GET", None)
-            messages = answer.get("messages") if isinstance(answer, dict) else None
-            if not isinstance(messages, list):
-                raise MessageError("the answer has no list `messages`")
-            for message in messages:
-                take(message)
-            self.problem = None
-        except MessageError as error:
-            # One of the two is at an earlier frame than the other: that passes.
-            self.problem = None if error.status == NOT_OPEN else str(error)
-        except requests.RequestException as error:
-            self.problem = type(error).__name__
+            with _noting(problems):
+                if own is not None and own.signature != self._given:
+                    self._ask("POST", own.as_json())
+                    self._given = own.signature
+            with _noting(problems):
+                answer = self._ask("GET", None)
+                messages = answer.get("messages") if isinstance(answer, dict) else None
+                if not isinstance(messages, list):
+                    raise MessageError("the answer has no list `messages`")
+                for message in messages:
+                    with _noting(problems):
+                        take(message)
+        except (requests.RequestException, HTTPError) as error:
+            problems.append(type(error).__name__)
         except SQLAlchemyError as error:
-            self.problem = f"our own store: {type(error).__name__}"
+            problems.append(f"our own store: {type(error).__name__}")
+        self.problem = problems[-1] if problems else None
 
     def _ask(self, method: str, body: Any) -> Any:
         with requests.request(
@@ -310,6 +314,16 @@ def _parsed(content: bytes) -> Any:
         return pydantic_core.from_json(content)
     except ValueError:
         raise MessageError("it is not JSON") from None
+
+
+@contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    """Note what is wrong with one message, and go on; where one of the two is at an earlier frame, that passes."""
+    try:
+        yield
+    except MessageError as error:
+        if error.status != NOT_OPEN:
+            problems.append(str(error))
 
 
 def _cut(connection: socket.socket) -> None:

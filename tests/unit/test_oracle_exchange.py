@@ -309,6 +309,56 @@ def test_swap__peer_answers_nonsense__said_in_one_line(start, hostile, caplog, c
     assert member.known == {0}
 
 
+def test_swap__peer_stalls_in_its_answer__named(start, hostile, monkeypatch):
+    monkeypatch.setattr(exchange, "PEER_TIMEOUT", 0.1)
+
+    def stall(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"messages"')
+        time.sleep(30)
+
+    url = hostile(stall)
+    member = start(0, url)
+    member.exchange.swap(None)
+    assert member.up(url) == 0
+    assert member.exchange._peers[0].problem == "ReadTimeoutError"
+
+
+def test_swap__one_message_is_refused__the_others_are_taken(start, hostile, caplog):
+    stranger = Message(REPORT, KeystoreSigner(OUTSIDER).sign_report(REPORT, ORACLE))
+    infinite = {"report": {**REPORT.as_json(), "cl": float("inf")}, "signature": "0x"}
+    messages = [infinite, signed(1).as_json(), stranger.as_json(), signed(2).as_json()]
+    url = hostile(answer(json.dumps({"messages": messages}).encode()))
+    member = start(0, url)
+    with caplog.at_level(logging.WARNING):
+        member.exchange.swap(None)
+    assert member.known == {0, 1, 2}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"peer {url.partition('://')[2]}: {OUTSIDER.address} is not a member"
+    ]
+
+
+def test_swap__ours_is_refused__theirs_are_taken(start):
+    peer = start(1)
+    peer.exchange.frame = Frame(MEMBERS[1:], REPORT, after=0, newest=7_300, slots=7_200)
+    member = start(0, peer.url)
+    member.exchange.swap(member.own)
+    assert (member.known, peer.known) == ({0, 1}, {1})
+    assert member.up(peer.url) == 0
+
+
+def test_swap__member_removed_in_the_middle_of_a_frame__its_signature_is_passed_on_no_more(start):
+    peer = start(0)
+    peer.exchange.take(signed(1).as_json())
+    peer.exchange.take(signed(2).as_json())
+    member = start(1, peer.url)
+    frame = Frame(MEMBERS[1:], REPORT, after=0, newest=7_300, slots=7_200)
+    peer.exchange.frame = member.exchange.frame = frame
+    member.exchange.swap(None)
+    assert member.known == {1, 2}
+    assert member.up(peer.url) == 1
+
+
 def test_server__requests_that_never_end__cut_off(start, monkeypatch):
     monkeypatch.setattr(exchange, "CONNECTION_SECONDS", 0.3)
     member = start(0)
