@@ -378,11 +378,11 @@ HOLDING = [
         "the council books numbers of last month",
     ),
     Bug(
-        "accepted-twice",
+        "another-report-accepted",
         ORACLE,
-        "    self.held_digest = empty(bytes32)\n    limits.last_word &= ~limits.HELD\n",
-        "    limits.last_word &= ~limits.HELD\n",
-        "the council books a report as often as it likes",
+        "    if self.held_digest == empty(bytes32) or digest != self.held_digest or times",
+        "    if self.held_digest == empty(bytes32) or times",
+        "while anything is held the council books whatever it likes",
     ),
     Bug(
         "accept-by-anybody",
