@@ -26,10 +26,8 @@ from floe.deploy.execute import is_development, is_passing
 from floe.deploy.find import contracts, find
 from floe.deploy.record import Record
 
-NEEDED = ("FloePool", "WithdrawalQueue", "RebasingToken", "ValidatorRegistry", "Lens")
+NEEDED = ("FloePool", "WithdrawalQueue", "RebasingToken", "ValidatorRegistry", "Lens", "ReportOracle")
 """Contracts without which nothing works here."""
-ORACLE = "ReportOracle"
-"""Older deployments have none: there an account reports."""
 
 
 class Floe:
@@ -37,9 +35,8 @@ class Floe:
 
     def __init__(self, provider: Any, record: Record) -> None:
         self.provider, self.record = provider, record
-        found = contracts(record, [*NEEDED, *(name for name in (ORACLE,) if name in record.contracts)])
-        self.pool, self.queue, self.token, self.registry, self.lens = (found[name] for name in NEEDED)
-        self.oracle = found.get(ORACLE)
+        found = contracts(record, NEEDED)
+        self.pool, self.queue, self.token, self.registry, self.lens, self.oracle = (found[name] for name in NEEDED)
         self.see()
 
     def see(self) -> None:

@@ -75,7 +75,7 @@ def read(floe: Floe) -> dict[str, Any]:
             "last": int(now.reported_at),
             "stale_from": int(now.stale_from),
             "declare_stale_from": int(now.declare_from),
-            "next": there.frames.report_for(floe.now) if there.frames else None,
+            "next": there.frames.report_for(floe.now),
         },
         "oracle": _read_oracle(floe, int(now.assets)),
         "limits": {
@@ -159,9 +159,8 @@ def _read_operators(floe: Floe) -> list[dict[str, Any]]:
     return found
 
 
-def _read_oracle(floe: Floe, assets: int) -> dict[str, Any] | None:
-    if (oracle := floe.oracle) is None:
-        return None
+def _read_oracle(floe: Floe, assets: int) -> dict[str, Any]:
+    oracle = floe.oracle
     last, pending, limits = floe.read(oracle.last), floe.read(oracle.pending), floe.read(oracle.parameters)
     headroom, chain = floe.read(oracle.headroom), floe.read(oracle.chain_constants)
     return {
@@ -200,9 +199,7 @@ def _hints(floe: Floe, now: Any, fields: dict[str, Any]) -> list[str]:
     if fields["queue"]["missing_wei"]:
         missing = show(fields["queue"]["missing_wei"], "ETH")
         hints.append(f"eligible exits miss {missing}: the keeper asks validators for it, anyone once it is overdue")
-    if floe.oracle is None:
-        hints.append("there is no ReportOracle in this deployment's record: reports come from whoever has the role")
-    elif not fields["oracle"]["appointed"]:
+    if not fields["oracle"]["appointed"]:
         hints.append("the pool does not listen to the ReportOracle of the deployment's record: its role was taken away")
     elif fields["oracle"]["held"]:
         hints.append("a report outside the limits is held: the council accepts or rejects it before its deadline")
@@ -300,40 +297,26 @@ def _reports(fields: dict[str, Any], console: Console) -> None:
     rows: list[list[str | Bar]] = [
         ["last", f"{duration(now - reports['last'])} ago, {_date(reports['last'])}"],
         ["stale", _moment(reports["stale_from"], now)],
+        ["next", "due" if reports["next"] <= now else f"in about {duration(reports['next'] - now)}"],
+        ["reference slot of the last", str(oracle["last_ref_slot"]) if oracle["last_ref_slot"] else "none yet"],
+        ["committee", f"{oracle['quorum']} of {len(oracle['members'])} members must agree"],
+        ["held for the council", _held(oracle["held"], now)],
     ]
-    if oracle is None:
-        rows.append(["oracle", "none in the record of this deployment"])
-    else:
-        rows += [
-            ["next", "due" if reports["next"] <= now else f"in about {duration(reports['next'] - now)}"],
-            ["reference slot of the last", str(oracle["last_ref_slot"]) if oracle["last_ref_slot"] else "none yet"],
-            ["committee", f"{oracle['quorum']} of {len(oracle['members'])} members must agree"],
-            ["held for the council", _held(oracle["held"], now)],
-        ]
     console.print(columns("Reports", ("", ""), rows))
 
 
 def _limits(fields: dict[str, Any], console: Console) -> None:
-    limits, oracle, whole = fields["limits"], fields["oracle"], fields["assets"]["all_wei"]
-    rows = [
+    limits, room, whole = fields["limits"], fields["oracle"]["headroom"], fields["assets"]["all_wei"]
+    rows: list[list[str | Bar]] = [
         _left("deposits", limits["deposit_room_wei"], limits["deposit_ceiling_wei"]),
         _left("instant exits until the next report", limits["instant_exit_wei"], limits["instant_allowance_full_wei"]),
+        _left("loss by one report", room["loss_wei"], room["loss_full_wei"]),
+        _left("losses in the window", room["window_wei"], room["window_full_wei"]),
+        ["gain that a report may recognise", tables.eth(room["rise_wei"]), "", _percent(room["rise_wei"], whole)],
+        ["gain of validators before an alarm", tables.eth(room["alarm_wei"]), "", _percent(room["alarm_wei"], whole)],
     ]
-    if oracle is not None:
-        room = oracle["headroom"]
-        rows += [
-            _left("loss by one report", room["loss_wei"], room["loss_full_wei"]),
-            _left("losses in the window", room["window_wei"], room["window_full_wei"]),
-            ["gain that a report may recognise", tables.eth(room["rise_wei"]), "", _percent(room["rise_wei"], whole)],
-            [
-                "gain of validators before an alarm",
-                tables.eth(room["alarm_wei"]),
-                "",
-                _percent(room["alarm_wei"], whole),
-            ],
-        ]
     names = ("", "ETH left", BAR, "of the limit")
-    console.print(columns("Limits (the two gains: of all assets)" if oracle else "Limits", names, rows))
+    console.print(columns("Limits (the two gains: of all assets)", names, rows))
 
 
 def _pauses(fields: dict[str, Any], console: Console) -> None:

@@ -88,8 +88,7 @@ class Flow:
     """Wei that validators were asked for and that has not arrived."""
     fulfil_paused_until: int
     slots_per_epoch: int
-    frames: Frames | None
-    """None where no oracle says when reports come."""
+    frames: Frames
 
     def wait(self, end: int, requested_at: int | None = None) -> Wait:
         """Estimate how long an exit waits whose last share is at position `end` on the line.
@@ -103,26 +102,19 @@ class Flow:
         eligible_in = 0 if eligible else self._until_report(requested_at if requested_at is not None else self.now)
         paused = max(self.fulfil_paused_until - self.now, 0)
         if needed <= self.buffer:
-            return Wait("fulfil" if eligible else "report", _longest(eligible_in, paused))
+            return Wait("fulfil" if eligible else "report", max(eligible_in, paused))
         swept_in = self._until_report(self.now)
         if needed <= self.buffer + self.vault:
-            return Wait("report", _longest(eligible_in, swept_in, paused))
+            return Wait("report", max(eligible_in, swept_in, paused))
         leaving = LEAVING + SWEEP if self.slots_per_epoch == MAINNET_SLOTS_PER_EPOCH else None
         kind = "arrival" if needed <= self.buffer + self.vault + self.under_way else "validators"
-        if leaving is None or eligible_in is None or swept_in is None:
+        if leaving is None:
             return Wait(kind, None)
         # Validators are asked once the exit is eligible; what they give back comes in with a report.
         return Wait(kind, max((eligible_in if kind == "validators" else 0) + leaving, swept_in, paused))
 
-    def _until_report(self, time: int) -> int | None:
-        if self.frames is None:
-            return None
+    def _until_report(self, time: int) -> int:
         return max(self.frames.report_for(time) - self.now, 0)
-
-
-def _longest(*seconds: int | None) -> int | None:
-    known = [each for each in seconds if each is not None]
-    return max(known) if len(known) == len(seconds) else None
 
 
 def flow(floe: Any, now: Any) -> Flow:
@@ -143,10 +135,8 @@ def flow(floe: Any, now: Any) -> Flow:
     )
 
 
-def frames(floe: Any, reported_at: int) -> Frames | None:
+def frames(floe: Any, reported_at: int) -> Frames:
     """Read when the oracle's reports are due."""
-    if floe.oracle is None:
-        return None
     constants, last = floe.read(floe.oracle.chain_constants), int(floe.read(floe.oracle.last).ref_slot)
     genesis_time, seconds_per_slot = int(constants.genesis_time), int(constants.seconds_per_slot)
     slots = int(floe.read(floe.oracle.parameters).frame_epochs) * int(constants.slots_per_epoch)
@@ -162,6 +152,4 @@ def explain(kinds: set[str], flow: Flow) -> list[str]:
             f"on the way: {show(flow.vault, 'ETH')} in the withdrawal vault, {show(flow.under_way, 'ETH')} asked of "
             "validators"
         )
-    if flow.frames is None and kinds - {"claim", "fulfil"}:
-        lines.append("this deployment has no ReportOracle that says when the next report comes")
     return lines

@@ -428,23 +428,6 @@ def test_status__paused__until_when_and_what_is_refused(chain):
     assert refused == "deposits are paused: `ape floe status` says until when (deposit: paused)"
 
 
-def test_status__record_without_an_oracle__says_so(chain, deployed, tmp_path, monkeypatch):
-    done = records.read(deployed)
-    assert done is not None
-    old = {name: item for name, item in done.contracts.items() if name not in ("ReportOracle", "FeeSplitter")}
-    records.write(done.model_copy(update={"contracts": old}), tmp_path / "old.json")
-    monkeypatch.setattr(records, "path", lambda _: tmp_path / "old.json")
-    chain.say("stake", "2", "-y", who="staker")
-    chain.say("exit", "1", "-y", who="staker")
-    found = chain.json("status")
-    assert (found["oracle"], found["reports"]["next"]) == (None, None)
-    assert found["queue"]["wait_of_new"] == {"for": "report", "seconds": None}
-    printed = chain.say("status")
-    assert rows(printed)["oracle"] == "none in the record of this deployment"
-    assert "> there is no ReportOracle in this deployment's record" in printed
-    assert "no ReportOracle that says when the next report comes" in chain.say("tickets", who="staker")
-
-
 # --- what goes wrong ---
 
 

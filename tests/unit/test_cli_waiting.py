@@ -79,13 +79,6 @@ def test_wait__fulfilments_paused__until_then():
     assert flow.wait(position(38)) == Wait("validators", LEAVING + SWEEP)
 
 
-def test_wait__no_oracle__what_needs_no_report_is_still_known():
-    flow = replace(FLOW, frames=None)
-    assert flow.wait(position(20)) == Wait("fulfil", 0)
-    assert flow.wait(position(25)) == Wait("report", None)
-    assert flow.wait(position(38)) == Wait("validators", None)
-
-
 def test_wait__another_beacon_chain__no_guess_when_validators_leave():
     flow = replace(FLOW, slots_per_epoch=8)
     assert flow.wait(position(38)) == Wait("validators", None)
