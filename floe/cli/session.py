@@ -26,8 +26,8 @@ from floe.deploy.execute import is_development, is_passing
 from floe.deploy.find import contracts, find
 from floe.deploy.record import Record
 
-NEEDED = ("FloePool", "WithdrawalQueue", "RebasingToken", "ValidatorRegistry", "Lens", "ReportOracle")
-"""Contracts without which nothing works here."""
+ASKED = ("FloePool", "WithdrawalQueue", "RebasingToken", "ValidatorRegistry", "Lens", "ReportOracle")
+"""Contracts that the commands ask."""
 
 
 class Floe:
@@ -35,8 +35,8 @@ class Floe:
 
     def __init__(self, provider: Any, record: Record) -> None:
         self.provider, self.record = provider, record
-        found = contracts(record, NEEDED)
-        self.pool, self.queue, self.token, self.registry, self.lens, self.oracle = (found[name] for name in NEEDED)
+        found = contracts(record, ASKED)
+        self.pool, self.queue, self.token, self.registry, self.lens, self.oracle = (found[name] for name in ASKED)
         self.see()
 
     def see(self) -> None:
@@ -83,7 +83,7 @@ def connect() -> Floe:
         raise click.UsageError(
             "name the chain: --network http://127.0.0.1:8545, --network ethereum:hoodi:node (`ape networks list`)"
         )
-    return Floe(provider, find(provider, NEEDED))
+    return Floe(provider, find(provider))
 
 
 def payer(chosen: Any) -> Any:

@@ -12,7 +12,6 @@ from ethpm_types import ContractType
 from floe import build
 from floe.deploy import record as records
 from floe.deploy.execute import genesis, is_passing, network_name
-from floe.deploy.plan import ORDER
 from floe.deploy.record import Record, RecordError
 
 
@@ -20,8 +19,8 @@ class NotDeployedError(RecordError):
     """There is no Floe on this chain, as far as the records know; the text says which command would make one."""
 
 
-def find(provider: Any, needed: Iterable[str] = ORDER) -> Record:
-    """Return the record of what is on a chain, with all contracts that are `needed` in it.
+def find(provider: Any) -> Record:
+    """Return the complete record of what is on a chain.
 
     Raises NotDeployedError, and RecordError when the record is damaged.
     """
@@ -36,7 +35,7 @@ def find(provider: Any, needed: Iterable[str] = ORDER) -> Record:
         raise NotDeployedError(
             f"Floe is not deployed on {network}: {file.name} is the record of another chain: {command}"
         )
-    if not all(name in record.contracts for name in needed):
+    if not record.complete:
         raise NotDeployedError(f"Floe is not wholly deployed on {network}: {command}")
     if not provider.web3.eth.get_code(record.address("FloePool")):
         raise NotDeployedError(f"Floe is not deployed on {network}: nothing is where {file.name} says: {command}")
