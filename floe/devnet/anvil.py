@@ -114,17 +114,21 @@ class Anvil:
         head = self._call("eth_getBlockByNumber", hex(since), False)
         if head is None or head["hash"] != _hex(self._hash):
             raise ExecutionError("the execution chain was reverted alone: use the devnet's snapshots, which hold both")
-        queued = {kind: _bytes(self._call("eth_call", _from_system(to), "latest")) for kind, to in QUEUES.items()}
+        # Others may send transactions at any time: none may come between the queues and the calls that empty them, ...
         self._call("evm_setAutomine", False)
+        queued = {kind: _bytes(self._call("eth_call", _from_system(to), "latest")) for kind, to in QUEUES.items()}
         self.prepare(attributes.fee_recipient)
         self._call("evm_setNextBlockTimestamp", attributes.timestamp)
         sent = [_from_system(BEACON_ROOTS, attributes.parent_beacon_root), *map(_from_system, QUEUES.values())]
         sent += [_from_system(None, _credit(each.address), each.amount_gwei * GWEI) for each in attributes.withdrawals]
         hashes = [self._call("eth_sendTransaction", each) for each in sent]
         self._call("evm_mine")
-        self._call("evm_setAutomine", True)
-
+        # ... nor between this block and its number. Those that came meanwhile would wait.
         self._number = int(self._call("eth_blockNumber"), 16)
+        self._call("evm_setAutomine", True)
+        if int(self._call("txpool_status")["pending"], 16):
+            self._call("evm_mine")
+
         blocks = [self._block(number) for number in range(since + 1, self._number + 1)]
         if missing := set(hashes) - set(blocks[-1]["transactions"]):
             raise ExecutionError(f"anvil left {len(missing)} of {len(hashes)} system calls out of block {self._number}")
