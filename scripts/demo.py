@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 
@@ -24,6 +25,8 @@ OUT = ROOT / "out"
 def cli(days: int) -> None:
     """Play, print the tables, draw the picture, check the books. Exits with 1 when they do not close."""
     started = time.monotonic()
+    # Whoever ends the demo ends its daemons, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 110

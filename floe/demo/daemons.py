@@ -9,14 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from floe.demo.processes import PAUSE, Process, ProcessError, free_port
+from floe.demo.processes import PAUSE, Process, ProcessError, free_ports
 from floe.devnet import Devnet
 
 INTERVAL = 0.4
 """Seconds between two rounds of a daemon."""
 PATIENCE = 2.0
 """Seconds without a report after which the chain goes on, so that it is the next member's turn."""
-MOST = 90.0
+MOST = 180.0
 """Seconds that a report may take, on a busy machine, too."""
 
 KEEPER_RULES = {
@@ -43,13 +43,15 @@ class Daemons:
             "max_head_age": None,  # the chain has a time of its own
             "interval": INTERVAL,
         }
-        ports = [free_port() for _ in members]
+        metrics, *more = free_ports(2 * len(members) + 1)
+        ports = more[: len(members)]
         self.members = [
             Process(
                 folder,
                 "oracle",
                 f"member{number}",
                 secret,
+                more[len(members) + number - 1],
                 common
                 | {
                     "listen": {"port": ports[number - 1]},
@@ -59,9 +61,8 @@ class Daemons:
             )
             for number, secret in enumerate(members, 1)
         ]
-        self.keeper = Process(
-            folder, "keeper", "keeper", keeper, common | {"beacon_interval": 1, "rules": KEEPER_RULES}
-        )
+        settings = common | {"beacon_interval": 1, "rules": KEEPER_RULES}
+        self.keeper = Process(folder, "keeper", "keeper", keeper, metrics, settings)
 
     @property
     def all(self) -> list[Process]:

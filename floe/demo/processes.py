@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import yaml  # type: ignore[import-untyped]
 from eth_account import Account
 
 PASSWORD = "of the keystores of the demo"
-STARTING, STOPPING = 60.0, 20.0
+STARTING, STOPPING = 120.0, 20.0
 """Seconds that a daemon gets, on a busy machine, too."""
 PAUSE = 0.05
 """Seconds between two looks at a daemon."""
@@ -32,18 +33,21 @@ class ProcessError(Exception):
     """A daemon that did not start, or ended. The text ends with the last lines of its log."""
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return different ports that nobody listens on now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 class Process:
     """`ape floe GROUP run`, which can be stopped and started again; its store remembers where it was."""
 
-    def __init__(self, folder: Path, group: str, name: str, secret: bytes, settings: dict[str, Any]) -> None:
-        self.name, self._group, self._port = name, group, free_port()
+    def __init__(self, folder: Path, group: str, name: str, secret: bytes, port: int, settings: dict[str, Any]) -> None:
+        """Write its files; `port` is for its metrics."""
+        self.name, self._group, self._port = name, group, port
         self._config, self._log = folder / f"{name}.yaml", folder / f"{name}.log"
         # Few iterations: everybody knows these keys.
         (folder / f"{name}.json").write_text(json.dumps(Account.encrypt(secret, PASSWORD, iterations=2)))
