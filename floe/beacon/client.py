@@ -13,6 +13,9 @@ unknown validator. Answers of a node whose execution client has not verified the
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from urllib.parse import urlsplit
 import pydantic_core
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
@@ -47,6 +52,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds until a connection must stand."""
 STATE_TIMEOUT = 300.0
 """Seconds between two parts of a state: a node may have to compute it first."""
+WHOLE = 2
+"""Times the time-out between two parts of an answer: until it must have ended, however slowly its bytes come."""
 
 _AGAIN = (429, 500, 502, 503, 504)  # statuses after which a second try may help
 _LATE = "no answer in time"
@@ -62,6 +69,46 @@ Id = str | int | bytes
 Fault = Literal["unreachable", "timeout", "server_error", "refused", "malformed", "inconsistent", "unverified"]
 """What went wrong: no connection, no answer in time, a status from 500 on or 429, another status, an answer that is not
 as the API defines it, one that contradicts itself, a node whose execution client has not verified the chain."""
+
+
+class _Bounded(HTTPConnection):
+    """A connection that is cut when an answer is not there as a whole in time."""
+
+    _cut: threading.Timer | None = None
+
+    def putrequest(self, *arguments: Any, **options: Any) -> None:
+        """Begin a request: the answer before it has ended."""
+        if self._cut is not None:
+            self._cut.cancel()
+        super().putrequest(*arguments, **options)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        """Return the answer when it begins."""
+        self._cut = threading.Timer(WHOLE * float(self.timeout or STATE_TIMEOUT), _cut, [self.sock])
+        self._cut.daemon = True
+        self._cut.start()
+        return super().getresponse()
+
+
+class _BoundedTls(_Bounded, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Bounded
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _BoundedTls
+
+
+class BoundedAdapter(HTTPAdapter):
+    """For `requests`: an answer that does not end in WHOLE times its time-out is cut off. Its size is not bounded."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the pools of connections."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
 class BeaconError(Exception):
@@ -131,8 +178,8 @@ class Block:
 class BeaconClient:
     """A beacon node. `timeout`: seconds until an answer must begin; `attempts`: how often a request is sent at most.
 
-    Asked again is after a lost connection and after statuses that may pass, with `pause` seconds in between, doubled
-    each time. A voluntary exit is sent once.
+    An answer must have ended in WHOLE times `timeout`. Asked again is after a lost connection and after statuses that
+    may pass, with `pause` seconds in between, doubled each time. A voluntary exit is sent once.
     """
 
     def __init__(self, url: str, timeout: float = 30.0, attempts: int = 3, pause: float = 0.25) -> None:
@@ -151,8 +198,8 @@ class BeaconClient:
             respect_retry_after_header=False,
         )
         self._session = requests.Session()
-        self._session.mount(self._url, HTTPAdapter(max_retries=retries))
-        self._session.mount(self._url + _EXITS, HTTPAdapter(max_retries=0))
+        self._session.mount(self._url, BoundedAdapter(max_retries=retries))
+        self._session.mount(self._url + _EXITS, BoundedAdapter(max_retries=0))
 
     def close(self) -> None:
         """Close the connections. The client can be used again: it opens new ones."""
@@ -287,16 +334,17 @@ class BeaconClient:
     def _request(
         self, path: str, body: Any = None, accept: str = JSON, timeout: float | None = None
     ) -> requests.Response:
+        started, timeout = time.monotonic(), timeout or self._timeout
         try:
             answer = self._session.request(
                 "GET" if body is None else "POST",
                 self._url + path,
                 json=body,
                 headers={"Accept": accept},
-                timeout=(CONNECT_TIMEOUT, timeout or self._timeout),
+                timeout=(CONNECT_TIMEOUT, timeout),
             )
         except requests.RequestException as error:
-            reason = _reason(error)
+            reason = _LATE if time.monotonic() - started >= WHOLE * timeout else _reason(error)
             fault: Fault = "timeout" if reason == _LATE else "unreachable"
             raise BeaconError(f"{self.name}: {reason} ({path})", fault) from error
         if not answer.ok:
@@ -354,6 +402,13 @@ def _bytes(text: str, length: int) -> bytes:
     if len(data) != length:
         raise ValueError(f"{text} is not {length} bytes")
     return data
+
+
+def _cut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it was closed
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -124,7 +124,7 @@ class ServiceConfig(Strict):
     agree: Annotated[int, Field(ge=1, le=8)] = 1
     """How many beacon nodes must say the same about a block before it is relied on. A contradiction always stops."""
     timeout: Seconds = 30.0
-    """Until a node's answer must begin."""
+    """Until a node's answer must begin; it must have ended in twice that."""
     max_head_age: Annotated[float, Field(gt=0, strict=False)] | None = 120.0
     """Seconds that the newest block may lie behind this machine's clock; null for a chain with a time of its own."""
     max_finality_epochs: Annotated[int, Field(ge=2)] = 5

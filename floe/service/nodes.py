@@ -28,7 +28,7 @@ from web3 import HTTPProvider, Web3
 from web3.exceptions import BadResponseFormat, BlockNotFound, Web3Exception
 from web3.types import BlockIdentifier, RPCEndpoint, RPCResponse
 
-from floe.beacon.client import NONSENSE, BeaconClient, BeaconError, Header, Id, MissingError
+from floe.beacon.client import NONSENSE, WHOLE, BeaconClient, BeaconError, BoundedAdapter, Header, Id, MissingError
 from floe.beacon.containers import ContainerError
 from floe.beacon.proofs import beacon_root
 from floe.beacon.ssz import BeaconStateView, ProofError, StateError
@@ -278,8 +278,11 @@ class WatchedProvider(HTTPProvider):
     """JSON-RPC whose failures are NodeErrors with a name. Calls that change nothing are tried again."""
 
     def __init__(self, url: str, watch: Watch, timeout: float = 30.0) -> None:
-        super().__init__(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None)
-        parts, self._watch = urlsplit(url), watch
+        session = requests.Session()
+        session.mount(url, BoundedAdapter())
+        request = {"timeout": timeout}
+        super().__init__(url, request_kwargs=request, session=session, exception_retry_configuration=None)
+        parts, self._watch, self._most = urlsplit(url), watch, WHOLE * timeout
         self.name = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
@@ -304,6 +307,7 @@ class WatchedProvider(HTTPProvider):
 
     def _named(self, method: str, call: Callable[[], Value]) -> Value:
         """Return what `call` returns; what goes wrong gets its name."""
+        started = time.monotonic()
         try:
             return call()
         except requests.Timeout as error:
@@ -313,6 +317,8 @@ class WatchedProvider(HTTPProvider):
             fault = Fault.SERVER_ERROR if status >= 500 or status == 429 else Fault.REFUSED
             raise self.error(fault, f"status {status} ({method})") from error
         except requests.RequestException as error:
+            if time.monotonic() - started >= self._most:
+                raise self.error(Fault.TIMEOUT, f"no whole answer in time ({method})") from error
             raise self.error(Fault.UNREACHABLE, f"{type(error).__name__} ({method})") from error
         except (ValueError, BadResponseFormat) as error:
             raise self.error(Fault.MALFORMED, f"the answer is not JSON ({method})") from error

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
@@ -321,6 +322,34 @@ def test_request__slow_node__gives_up_in_time(node: Node) -> None:
         client.genesis()
     assert time.monotonic() - started < 0.5
     assert len(node.asked) == 2
+
+
+@pytest.mark.parametrize("part", ["headers", "body", "body until the end"])
+def test_request__node_that_drips__cut_off_in_time(part: str) -> None:
+    """Bytes that come one after the other keep off every time-out between two of them."""
+    beginning = {
+        "headers": b"HTTP/1.1 200 OK\r\nX-Long: ",
+        "body": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
+        "body until the end": b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n",
+    }[part]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(beginning)
+                with suppress(OSError):
+                    for _ in range(100):
+                        connection.sendall(b" ")
+                        time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        client = BeaconClient(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.3, attempts=1)
+        started = time.monotonic()
+        with pytest.raises(BeaconError, match="no answer in time" if part == "body" else "not JSON"):
+            client.genesis()
+        assert time.monotonic() - started < 2
 
 
 def test_header__missed_slot__missing(node: Node, client: BeaconClient) -> None:

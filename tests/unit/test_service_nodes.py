@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -459,6 +461,33 @@ def test_ask__call_that_cannot_read_the_answer__malformed(node: Node, watched: N
     refused(Fault.MALFORMED, node, metrics, lambda: watched.ask(lambda client: client.spec["NONE"]), "KeyError")
 
 
+def test_check__execution_node_that_drips__timeout(node: Node, metrics: Metrics):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+        def drip(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(100):
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        name = f"127.0.0.1:{server.getsockname()[1]}"
+        nodes = Nodes([node.url], [f"http://{name}"], CHAIN, metrics, timeout=0.2)
+        began = time.monotonic()
+        with pytest.raises(NodeError, match="no whole answer in time") as raised:
+            nodes.check()
+        assert time.monotonic() - began < 4
+    assert (raised.value.fault, raised.value.node) == (Fault.TIMEOUT, name)
+
+
 def test_check__method_that_is_not_served__refused(node: Node, watched: Nodes, metrics: Metrics):
     node.lies["eth_chainId"] = lambda: bad(403, "no")
     refused(Fault.REFUSED, node, metrics, watched.check, "status 403")
@@ -536,9 +565,7 @@ def test_reference__beacon_chain_that_the_execution_chain_does_not_know__inconsi
     with pytest.raises(NodeError) as raised:
         nodes.reference(slot)
     assert (raised.value.fault, raised.value.node) == (Fault.INCONSISTENT, node.name)
-    assert re.search(
-        r"block before that of slot \d+ is 0x\w{64} on its chain, not 0x", str(raised.value)
-    )
+    assert re.search(r"block before that of slot \d+ is 0x\w{64} on its chain, not 0x", str(raised.value))
 
 
 def test_reference__execution_chain_without_the_root__inconsistent_unless_it_is_too_old(
