@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ from floe.oracle.observer import LOG_RANGE, Observation, ObservationError, Obser
 from floe.oracle.report import TYPES, Oracle, Report, digest
 from floe.service.nodes import Nodes
 from floe.service.retry import PassingError
+
+log = logging.getLogger(__name__)
 
 MOST_DELAY = 2 * 86_400
 """Seconds after its reference slot by which a report is booked or dropped: the contract's limit."""
@@ -60,6 +63,10 @@ class Protocol:
                 raise ReadingError(f"the oracle {self.oracle.address} is for pool {found[0]} on the chain {found[1]}")
             if bytes(functions.digest(tuple(empty)).call()) != digest(empty, self.oracle):
                 raise ReadingError(f"the oracle {self.oracle.address} signs another form of report than this program")
+            _, seconds_per_slot, slots_per_epoch = found[1]
+            frame_epochs, max_age, resolve_time = functions.parameters().call()[:3]
+        if problem := short_frames(frame_epochs * slots_per_epoch * seconds_per_slot, max_age, resolve_time):
+            log.warning(problem)
 
     def ask(self, *calls: Any) -> list[Any]:
         """Return what calls of contracts return, asked for at once."""
@@ -132,6 +139,18 @@ class Protocol:
                         return report
                 start = data.find(selector, start + 1)
         return None
+
+
+def short_frames(frame: int, max_age: int, resolve_time: int) -> str | None:
+    """Return what is weaker where a frame has fewer seconds than a report may be old, or be held; None otherwise."""
+    weaker = []
+    if frame < max_age:
+        weaker.append(
+            f"max_age {max_age} s: a quorum's lie that comes late can keep the next true reports out that long"
+        )
+    if frame < resolve_time:
+        weaker.append(f"resolve_time {resolve_time} s: the next held report takes the council's decision away")
+    return f"a frame has {frame} s, less than {', and less than '.join(weaker)}" if weaker else None
 
 
 @contextmanager

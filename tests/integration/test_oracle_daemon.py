@@ -331,6 +331,7 @@ def test_run__as_a_process__reports_tells_and_ends_in_order(world, committee, ru
         while not lines or lines[-1]["message"] not in ("signed", "the round failed"):
             lines.append(json.loads(process.stderr.readline()))
         started = next(line for line in lines if line["message"] == "started")
+        assert any(line["message"].startswith("a frame has 192 s, less than max_age 86400 s") for line in lines)
         other = running.enter_context(committee.member(0))
         other.step()
         until = time.monotonic() + 10

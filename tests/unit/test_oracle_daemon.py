@@ -11,6 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 from floe.build import ROOT
 from floe.oracle.daemon import Daemon, OracleConfig, Seen
+from floe.oracle.reading import short_frames
 from floe.oracle.signer import External
 from floe.service.config import ConfigError, load, parse
 
@@ -82,3 +83,18 @@ def test_rank__every_frame__each_member_has_a_place_of_its_own(size):
         firsts.append(ranks.index(0))
         assert Daemon._rank(SimpleNamespace(), report, None, seen) == size  # type: ignore[arg-type]
     assert firsts == [*range(size), *range(size)]
+
+
+def test_short_frames__frame_as_long_as_the_delays__nothing_to_say():
+    assert short_frames(86_400, 86_400, 86_400) is None
+
+
+def test_short_frames__shorter__says_what_is_weaker():
+    assert short_frames(86_399, 86_400, 3_600) == (
+        "a frame has 86399 s, less than max_age 86400 s: "
+        "a quorum's lie that comes late can keep the next true reports out that long"
+    )
+    both = short_frames(96, 3_600, 7_200)
+    assert both is not None
+    assert "max_age 3600 s" in both
+    assert ", and less than resolve_time 7200 s: the next held report takes the council's decision away" in both
