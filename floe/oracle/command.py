@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from floe.beacon.client import BeaconError
 from floe.deploy import record as records
 from floe.deploy.config import ConfigError
 from floe.oracle import balances
@@ -30,6 +31,8 @@ from floe.service.retry import PassingError
 
 GWEI = 10**9
 ETHER = 10**18
+NONE_SUBMITTED = 2
+"""Exit code where there is nothing to compare with; 1 when it differs."""
 
 
 def run(
@@ -46,7 +49,7 @@ def run(
 ) -> None:
     """Recompute and print the report of a frame, by default of the newest one that is final.
 
-    Raises click.ClickException; also when `diff` finds another report than this one, or none.
+    Raises click.ClickException, also when `diff` finds another report than this one, and Exit(2) when it finds none.
     """
     logging.getLogger("floe").addHandler(logging.NullHandler())  # what matters is said below
     metrics = Metrics("report")
@@ -69,7 +72,7 @@ def run(
             report = report_of(seen)
             rows = explained(seen, report, frame, slots) if explain else []
             event, submitted = _submitted(protocol, report, seen.height) if diff else ("", None)
-    except (ConfigError, PassingError, records.RecordError, balances.BalancesError) as error:
+    except (BeaconError, ConfigError, PassingError, records.RecordError, balances.BalancesError) as error:
         raise click.ClickException(str(error)) from None
     for problem in metrics.health()["problems"].values():
         click.echo(f"Warning: {problem}", err=True)
@@ -99,10 +102,13 @@ def run(
             pairs = zip(report.as_json().items(), submitted.as_json().values(), strict=True)
             lines = [(name, here, there, "" if here == there else "differs") for (name, here), there in pairs]
             console.print(_table(f"Frame {frame}, {event}", ("field", "here", "submitted", ""), lines))
+            if submitted == report:
+                click.echo("all fields agree with what was submitted")
         click.echo(text, nl=False)
         click.echo(f"sha256 {checksum.hex()}\ndigest 0x{hashed.hex()}")
     if diff and submitted is None:
-        raise click.ClickException(f"no report of frame {frame} was submitted")
+        click.echo(f"Error: no report of frame {frame} was submitted (yet)", err=True)
+        raise click.exceptions.Exit(NONE_SUBMITTED)
     if diff and submitted != report:
         raise click.ClickException(f"another report of frame {frame} was submitted")
 
@@ -174,11 +180,14 @@ def _sources(
         return record, nodes
     if not (network and beacon and execution):
         raise ConfigError("name --config FILE, or all of --network NAME, --beacon URL and --execution URL")
+    for url in (*beacon, *execution):
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"the URL of a node starts with http:// or https://, this one is {url!r}")
     file = records.path(network)
     known = records.read(file)
     if known is None or not known.complete:
         there = ", ".join(sorted(path.stem for path in records.FOLDER.glob("*.json"))) or "none"
-        raise ConfigError(f"{file}: there is no record of a complete deployment (there are: {there})")
+        raise ConfigError(f"{network}: there is no record of a complete deployment by this name (there are: {there})")
     return known, Nodes(beacon, execution, Chain.of(known), metrics)
 
 

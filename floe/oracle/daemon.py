@@ -232,7 +232,9 @@ class Daemon:
         with reading():
             observer = self._protocol.observer()
         checkpoint = self._store.get(self._checkpoint)
-        if checkpoint is not None and checkpoint["read"] <= ref_slot:
+        # One of an older version, without what is needed now, is of no use.
+        known = checkpoint is not None and checkpoint.keys() == observer.checkpoint().keys()
+        if known and checkpoint["read"] <= ref_slot:
             observer.resume(checkpoint)
         try:
             return report_of(self._protocol.observe(ref_slot, observer))
@@ -256,7 +258,8 @@ class Daemon:
                 if not inside:
                     problem = f"it will be held: it takes {loss} wei, and leaves {backlog} wei of gain unrecognised"
             except ContractLogicError as error:
-                problem = f"it would be refused: {error.message}"
+                if "report: not newer" not in str(error.message):  # else another member was first
+                    problem = f"it would be refused: {error.message}"
         self._metrics.note("limits", problem)
         if problem:
             log.error(problem, extra={"ref_slot": work.report.ref_slot})

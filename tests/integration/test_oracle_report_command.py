@@ -191,9 +191,9 @@ def test_report__held_and_later_accepted__found_both_times(reported, run):
     assert Report.from_json(content["submitted"]["report"]) == wrong
 
 
-def test_report__none_was_submitted__said_and_exit_code_1(built, run):
+def test_report__none_was_submitted__said_and_exit_code_2(built, run):
     done = run("--frame", str(built.deposited.ref_slot // SLOTS + 1), "--diff")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert done.output.splitlines()[-1].startswith("Error: no report of frame ")
 
 
