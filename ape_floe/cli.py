@@ -174,7 +174,9 @@ def tickets(owner: str | None, account: Any, as_json: bool) -> None:
 @click.option("--beacon", metavar="URL", multiple=True, help="... a beacon node, and ...")
 @click.option("--execution", metavar="URL", multiple=True, help="... an execution node (an archive for old frames).")
 @click.option("--explain", is_flag=True, help="Show where each number comes from.")
-@click.option("--diff", is_flag=True, help="Compare with what was submitted; exit with 1 where it differs, 2 without any.")
+@click.option(
+    "--diff", is_flag=True, help="Compare with what was submitted; exit with 1 where it differs, 2 without any."
+)
 @click.option("--balances", "file", type=click.Path(path_type=Path), help="Write the list of balances to this file.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def report(**choices: Any) -> None:
