@@ -277,7 +277,7 @@ def test_member__beacon_node_away__the_round_fails_and_the_next_goes_on(world, c
 
 def test_member__dry_run__nothing_signed_nothing_sent(world, committee, running, caplog):
     member = running.enter_context(committee.member(0, dry_run=True))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "floe"):
         rounds(world, [member], 2)
     contest = contest_of(SLOTS, Oracle(31_337, world.oracle.address))
     assert member.store.bound_report(contest, world.address(MEMBERS[0])) is None
