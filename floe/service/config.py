@@ -188,8 +188,9 @@ def parse(content: object, model: type[Model], name: str = "config", folder: Pat
         unset = {place for place, _ in missing}
         for problem in error.errors(include_input=False, include_url=False):
             place = _place(problem["loc"])
+            text = "there is no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
             if place not in unset:
-                problems.append(f"{name}: {place + ': ' if place else ''}{problem['msg']}")
+                problems.append(f"{name}: {place + ': ' if place else ''}{text}")
     if problems:
         raise ConfigError("\n".join(problems)) from None
     return found

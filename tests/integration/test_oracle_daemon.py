@@ -350,7 +350,7 @@ def test_run__as_a_process__reports_tells_and_ends_in_order(world, committee, ru
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"quorum": 3}, "oracle.yaml: quorum: Extra inputs are not permitted"),
+        ({"quorum": 3}, "oracle.yaml: quorum: there is no such setting"),
         ({"peers": ["member.example"]}, "peers[0]: a URL starts with http:// or https:// and names a host"),
         ({"key": {}}, "key: name either a keystore or an external signer"),
         (

@@ -77,7 +77,7 @@ def test_load__broken_line__said_where_without_quoting_it(text: str, tmp_path: P
         ({"max_head_age": -1}, "max_head_age: "),
         ({"metrics": {"port": 99_999}}, "metrics.port: "),
         ({"log": "loud"}, "log: "),
-        ({"unknown": 1}, "unknown: Extra inputs are not permitted"),
+        ({"unknown": 1}, "unknown: there is no such setting"),
         ({"store": "${FLOE_TEST_NOT_SET}"}, "store: the environment variable FLOE_TEST_NOT_SET is not set"),
     ],
 )
