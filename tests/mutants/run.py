@@ -1,7 +1,7 @@
 """`make mutants`: put bugs into the contracts and see whether the fuzz campaign, or the tests, notice.
 
-The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room by
-the campaign or the unit tests, those of the fee splitter and of the oracle by their unit tests. Then a sample of
+The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room and
+of the oracle by the campaign or the unit tests, those of the fee splitter by its unit tests. Then a sample of
 mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which
 knows the pool only) and to the unit tests of its file, and what all miss is listed as a survivor, with its line,
 because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a missing check.
@@ -74,17 +74,14 @@ UNIT_TESTS = {
     "validators/operators.vy": "registry_*",
     "validators/pull_back.vy": "registry_*",
     "validators/validator_book.vy": "registry_*",
-}
-"""File below contracts/ to its tests: tests/unit/test_NAME.py."""
-ONLY_UNIT_TESTS = {
-    "oracle/FeeSplitter.vy": "fee_splitter*",
     "oracle/ReportOracle.vy": "oracle_contract*",
     "oracle/committee.vy": "oracle_contract*",
     "oracle/limits.vy": "oracle_contract*",
 }
-"""Files where their tests alone look for bugs: the campaign deploys no splitter, and hardly ever meets a liar."""
-MODULES_OF = {"committee": "ReportOracle", "limits": "ReportOracle"}
-"""Contract that such a file is a part of, if it is none itself."""
+"""File below contracts/ to its tests: tests/unit/test_NAME.py."""
+ONLY_UNIT_TESTS = {"oracle/FeeSplitter.vy": "fee_splitter*"}
+"""Where its tests alone look for bugs: the campaign deploys it in worlds with validators only."""
+ORACLE = "contracts/oracle/"
 VALIDATORS = ("contracts/validators/", "contracts/lib/ssz.vy")
 """Where unit tests look for hand-chosen bugs, too, and forge does not look."""
 
@@ -112,6 +109,7 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     """Compile the contracts with `change` in them and let the campaign, then perhaps the others, look for it."""
     tally = campaign.Tally()
     in_room = change.path.startswith(VALIDATORS)
+    in_oracle = change.path.startswith(ORACLE)
     alone = change.path.removeprefix("contracts/") in ONLY_UNIT_TESTS
     what, by, seconds = None, "campaign", 0.0
     try:
@@ -119,16 +117,17 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
             gc.disable()  # a compiler's tree is all alive until the end
             stem = Path(change.path).stem
             names: tuple[str, ...] = (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS
-            names = (MODULES_OF.get(stem, stem),) if alone else names
+            names = (stem,) if alone else names
             made = seeding.artifacts(change, names, root)
             gc.enable()
         started = time.perf_counter()
         if not alone:
-            what = _campaign(made, SHORT_VALIDATORS if in_room else transactions, tally)
+            most = SHORT_VALIDATORS if in_room else min(transactions, SHORT) if in_oracle else transactions
+            what = _campaign(made, most, tally)
         seconds = time.perf_counter() - started
-        if what is None and not campaign_only and not in_room and not alone:
+        if what is None and not campaign_only and not in_room and not in_oracle:
             what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
-        if what is None and (in_room or alone or not campaign_only):
+        if what is None and (in_room or in_oracle or not campaign_only):
             what, by = _unit_tests(change, [change.path]), "tests"
     except build.BuildError as error:
         what, by = str(error), "compiler"
@@ -190,7 +189,7 @@ def sound() -> bool:
             print(f"the contracts themselves differ from the model after {actions:,} actions: {what}")
             return False
     nothing = mutator.Mutant("contracts/validators/ValidatorRegistry.vy", 0, "", "", 1, "nothing")
-    room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith(VALIDATORS)]
+    room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith((*VALIDATORS, ORACLE))]
     failure = _unit_tests(nothing, [*room, *ONLY_UNIT_TESTS])
     if failure is not None:
         print(f"the contracts themselves do not pass their unit tests: {failure}")
