@@ -161,9 +161,9 @@ def test_oracle__ten_frames_with_faults__reports_are_right_and_on_time(devnet: D
         assert world.queue.functions.filled().call() == 30 * ETHER
         assert sum(gains) > 0
         logs = [one.log() for one in committee.members]
-        liar = world.address(MEMBERS[LIAR])
+        liar = world.address(MEMBERS[LIAR]).lower()
         for place in (ERRORS, RESTARTS, STUCK):
-            assert f"{liar} signs another report" in logs[place]
+            assert f"{liar} signs another report" in logs[place].lower()
             assert "stopped by a bug" not in logs[place]
         assert 'fault="server_error"' in first.metrics()
         assert 'fault="lagging"' in third.metrics()

@@ -74,14 +74,18 @@ UNIT_TESTS = {
     "validators/operators.vy": "registry_*",
     "validators/pull_back.vy": "registry_*",
     "validators/validator_book.vy": "registry_*",
+}
+"""File below contracts/ to its tests: tests/unit/test_NAME.py."""
+ORACLE_TESTS = {
+    "oracle/FeeSplitter.vy": "fee_splitter*",
     "oracle/ReportOracle.vy": "oracle_contract*",
     "oracle/committee.vy": "oracle_contract*",
     "oracle/limits.vy": "oracle_contract*",
 }
-"""File below contracts/ to its tests: tests/unit/test_NAME.py."""
-ONLY_UNIT_TESTS = {"oracle/FeeSplitter.vy": "fee_splitter*"}
-"""Where its tests alone look for bugs: the campaign deploys it in worlds with validators only."""
+"""The same, of files that the mechanical sample does not draw from."""
 ORACLE = "contracts/oracle/"
+ALONE = "contracts/oracle/FeeSplitter.vy"
+"""Where its tests alone look for bugs: the campaign deploys it in worlds with validators only."""
 VALIDATORS = ("contracts/validators/", "contracts/lib/ssz.vy")
 """Where unit tests look for hand-chosen bugs, too, and forge does not look."""
 
@@ -110,7 +114,7 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     tally = campaign.Tally()
     in_room = change.path.startswith(VALIDATORS)
     in_oracle = change.path.startswith(ORACLE)
-    alone = change.path.removeprefix("contracts/") in ONLY_UNIT_TESTS
+    alone = change.path == ALONE
     what, by, seconds = None, "campaign", 0.0
     try:
         with seeding.seeded(change) as root:
@@ -161,7 +165,7 @@ def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaig
 
 def _unit_tests(change: Change, sources: Iterable[str]) -> str | None:
     """First failure of the unit tests of these files with `change` in them, None when they pass."""
-    tests = UNIT_TESTS | ONLY_UNIT_TESTS
+    tests = UNIT_TESTS | ORACLE_TESTS
     patterns = [name for source in sources for name in tests[source.removeprefix("contracts/")].split()]
     with seeding.seeded(change, with_tests=True) as root:
         files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
@@ -189,8 +193,8 @@ def sound() -> bool:
             print(f"the contracts themselves differ from the model after {actions:,} actions: {what}")
             return False
     nothing = mutator.Mutant("contracts/validators/ValidatorRegistry.vy", 0, "", "", 1, "nothing")
-    room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith((*VALIDATORS, ORACLE))]
-    failure = _unit_tests(nothing, [*room, *ONLY_UNIT_TESTS])
+    room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith(VALIDATORS)]
+    failure = _unit_tests(nothing, [*room, *ORACLE_TESTS])
     if failure is not None:
         print(f"the contracts themselves do not pass their unit tests: {failure}")
     return failure is None
