@@ -895,6 +895,8 @@ class Books(NamedTuple):
         """INV-02: what is outside is what the beacon chain has, is on its way there, or lies in the vault for us."""
         pool = w.pool
         there = block.cl + pool.deposited - block.deposited + block.withdrawn
+        # What was swept after the block, beyond all there is, were gifts: the books do not follow below it.
+        there = max(there, self.withdrawn)
         settled = block.losing == 0 == pool.raised_gwei - block.raised
         if there - self.withdrawn <= self.outside + self.room and settled:
             if pool.outside + pool.withdrawn != there:
