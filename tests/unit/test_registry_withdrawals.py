@@ -380,7 +380,10 @@ def scene(validators: Validators) -> Scene:
 
 def test_missing__parts__are_eligible_exits_less_what_is_there(scene: Scene):
     pool, registry, v = scene.validators.pool, scene.validators.registry, scene.validators
+    v.protocol.request(7, STAKER)
+    v.protocol.report(-(10**15 + 7))
     eligible = pool.state()[4] >> 96 & U96
+    assert eligible * pool.exit_rate() % 10**18, "something has to be rounded up"
     needed = -(-eligible * pool.exit_rate() // 10**18)
     assert registry.missing() == needed - pool.buffer()
     v.evm.force(v.vault, 123)
