@@ -140,6 +140,9 @@ SAME_VALIDATOR: constant(String[32]) = "consolidation: same validator"
 # ---- fees ---------------------------------------------------------------------------------------
 COVER_LIMIT: constant(String[32]) = "cover: over the limit"
 
+# ---- liquidity ----------------------------------------------------------------------------------
+PLAIN_ETHER: constant(String[32]) = "ether: not like this"
+
 
 @internal
 @pure
