@@ -6,13 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from floe.deploy.record import Record
 from floe.model.basics import GWEI
-from floe.model.beacon import FAR_FUTURE, GWEI_IN_ETHER
+from floe.model.beacon import GWEI_IN_ETHER
 from floe.oracle.signer import Key
 from floe.service.config import Seconds, ServiceConfig, Strict
-from floe.service.metrics import Metrics
-from floe.service.nodes import Nodes
 
 Ether = Annotated[float, Field(ge=0, le=1_000_000, strict=False)]
 Gwei = Annotated[float, Field(gt=0, le=1_000_000, strict=False)]
@@ -109,6 +106,8 @@ class Rules(Strict):
 class KeeperConfig(ServiceConfig):
     """The whole file."""
 
+    needs_finality = False
+    """No step does."""
     key: Key | None = None
     """What transactions are paid with; a dry run needs none."""
     dry_run: bool = False
@@ -123,10 +122,6 @@ class KeeperConfig(ServiceConfig):
     replace_after: Seconds = 60.0
     """Seconds after which a transaction that is still in no block is sent again, for more."""
     rules: Rules = Rules()
-
-    def nodes(self, record: Record, metrics: Metrics) -> Nodes:
-        """Return the nodes; their finality is the keeper's to watch: no step needs it, so it rules out no node."""
-        return ServiceConfig.nodes(self.model_copy(update={"max_finality_epochs": FAR_FUTURE}), record, metrics)
 
     @property
     def tip(self) -> int:

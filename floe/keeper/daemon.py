@@ -14,7 +14,7 @@ from floe.keeper.plan import Kind, Step, plan
 from floe.keeper.sight import Sight
 from floe.keeper.snapshot import Snapshot
 from floe.service.metrics import Metrics
-from floe.service.nodes import Fault, NodeError, Nodes, Watch
+from floe.service.nodes import Fault, NodeError, Nodes
 from floe.service.retry import PassingError
 from floe.service.sender import Call, DearError, RefusedError, Sender
 from floe.service.store import DONE, SENT, Store
@@ -50,7 +50,6 @@ class Keeper:
         self._tip = config.tip
         self._nodes, self._store, self._sender, self._say = nodes, store, sender, say
         self._sight = Sight(nodes, record, account)
-        self._watch, self._max_finality_epochs = Watch(metrics, "beacon"), config.max_finality_epochs
         self._scope = f"{record.chain_id} {record.address('ValidatorRegistry').lower()}"
         self._said: list[str] | None = None
         self._failed: dict[str, int] = {}
@@ -69,7 +68,6 @@ class Keeper:
         trouble: NodeError | None = None
         try:
             self._nodes.check()
-            self._watch_finality()
         except NodeError as error:
             trouble = error
         if self._sender is not None and not self._sender.settle():
@@ -94,15 +92,6 @@ class Keeper:
         return steps
 
     # --- inside ---
-
-    def _watch_finality(self) -> None:
-        """Name finality that is far behind, and go on: no step needs it."""
-        finalized = int(self._nodes.ask(lambda client: client.finality_checkpoints("head")).finalized.epoch)
-        behind = self._nodes.head_slot // self._nodes.chain.beacon.sizes.slots_per_epoch - finalized
-        if behind > self._max_finality_epochs and finalized > 0:
-            self._watch.error(Fault.LAGGING, "beacon nodes", f"finality is {behind} epochs behind the head")
-        else:
-            self._watch.good("beacon nodes")
 
     def _look(self, now: int) -> NodeError | None:
         """Look at the validators when it is time, study a state if something is to be proven; return what failed."""

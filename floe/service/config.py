@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import yaml  # type: ignore[import-untyped]
@@ -129,6 +129,8 @@ class ServiceConfig(Strict):
     """Seconds that the newest block may lie behind this machine's clock; null for a chain with a time of its own."""
     max_finality_epochs: Annotated[int, Field(ge=2)] = 5
     """How far finality may lie behind the head before the node counts as lagging."""
+    needs_finality: ClassVar[bool] = True
+    """Whether a node whose finality is that far behind is ruled out; else that is only named."""
     store: StoreUrl
     metrics: Listener = Listener(port=0)
     log: Literal["debug", "info", "warning", "error"] = "info"
@@ -158,6 +160,7 @@ class ServiceConfig(Strict):
             timeout=self.timeout,
             max_head_age=self.max_head_age,
             max_finality_epochs=self.max_finality_epochs,
+            needs_finality=self.needs_finality,
         )
 
 

@@ -202,17 +202,17 @@ class BeaconNode:
                 raise self.error(Fault.WRONG_FORK, f"the fork {fork} is {there}, and should be at epoch {epoch}")
         self._identified = True
 
-    def head(self, max_age: float | None, max_finality_epochs: int) -> int:
-        """Return the slot of its head, if that is not too old (seconds), nor finality too far behind it (epochs)."""
+    def head(self, max_age: float | None) -> tuple[int, int]:
+        """Return the slot of its head, if that is not too old (seconds), and how many epochs finality is behind it.
+
+        0 epochs on a chain on which nothing is finalized yet.
+        """
         slot = int(self.ask(lambda client: client.header("head")).message.slot)
         age = time.time() - self._chain.time_of(slot)
         if max_age is not None and age > max_age:
             raise self.error(Fault.LAGGING, f"its head is slot {slot}, {age:.0f} s ago")
         finalized = int(self.ask(lambda client: client.finality_checkpoints("head")).finalized.epoch)
-        behind = slot // self._chain.beacon.sizes.slots_per_epoch - finalized
-        if behind > max_finality_epochs and finalized > 0:
-            raise self.error(Fault.LAGGING, f"its finality is {behind} epochs behind its head")
-        return slot
+        return slot, slot // self._chain.beacon.sizes.slots_per_epoch - finalized if finalized else 0
 
     def block_at(self, slot: int) -> tuple[Header, int]:
         """Return the last block at or before a slot that it holds to be finalized, and the slot of the next one.
@@ -427,9 +427,14 @@ class Nodes:
         timeout: float = 30.0,
         max_head_age: float | None = None,
         max_finality_epochs: int = 5,
+        needs_finality: bool = True,
     ) -> None:
         self.chain, self._agree = chain, agree
-        self._limits = max_head_age, max_finality_epochs
+        self._max_head_age, self._max_finality_epochs, self._needs_finality = (
+            max_head_age,
+            max_finality_epochs,
+            needs_finality,
+        )
         self._watch, watch = Watch(metrics, "beacon"), Watch(metrics, "execution")
         self._beacons = [BeaconNode(url, chain, self._watch, timeout) for url in beacon]
         self._executions = [ExecutionNode(url, chain, watch, timeout) for url in execution]
@@ -457,19 +462,24 @@ class Nodes:
         return self._good_executions[0].web3
 
     def check(self) -> None:
-        """Look at every node; name and count what is wrong. Raises NodeError unless one of each kind can be used."""
-        heads: dict[BeaconNode, int] = {}
+        """Look at every node; name and count what is wrong. Raises NodeError unless one of each kind can be used.
+
+        Finality that is too far behind rules a beacon node out, or is only named where nothing needs it.
+        """
+        heads: dict[BeaconNode, tuple[int, int]] = {}
         for node in self._beacons:
             head = self._tried(self._look_at, node)
             if head is not None:
                 heads[node] = head
-        self.head_slot = max(heads.values(), default=self.head_slot)
+        self.head_slot = max((slot for slot, _ in heads.values()), default=self.head_slot)
         self._good = []
-        for node, slot in heads.items():
+        for node, (slot, _) in heads.items():
             if slot + SLACK < self.head_slot:
                 node.error(Fault.LAGGING, f"its head is slot {slot}, another node's is {self.head_slot}")
             else:
                 self._good.append(node)
+        if self._good and not self._needs_finality:
+            self._watch_finality(heads[self._good[0]][1])
         since = self.chain.time_of(max(self.head_slot - SLACK, 0))
         self._good_executions = [node for node in self._executions if self._tried(self._look_at_execution, node, since)]
         self._best()
@@ -560,14 +570,22 @@ class Nodes:
         unchecked = NodeError(Fault.UNREACHABLE, "nodes", "none was looked at yet")
         return self._last_error.get(kind, unchecked)
 
-    def _look_at(self, node: BeaconNode) -> int:
+    def _look_at(self, node: BeaconNode) -> tuple[int, int]:
         node.identify()
         try:
-            slot = node.head(*self._limits)
+            slot, behind = node.head(self._max_head_age)
         except MissingError as error:
             raise node.error(Fault.REFUSED, str(error)) from error
+        if self._needs_finality and behind > self._max_finality_epochs:
+            raise node.error(Fault.LAGGING, f"its finality is {behind} epochs behind its head")
         node.good()
-        return slot
+        return slot, behind
+
+    def _watch_finality(self, behind: int) -> None:
+        if behind > self._max_finality_epochs:
+            self._watch.error(Fault.LAGGING, _ALL, f"finality is {behind} epochs behind the head")
+        else:
+            self._watch.good(_ALL)
 
     def _look_at_execution(self, node: ExecutionNode, since: int) -> bool:
         node.identify()
