@@ -20,7 +20,6 @@ from typing import Annotated, Any
 from hexbytes import HexBytes
 from pydantic import Field
 from web3.exceptions import ContractLogicError
-from web3.types import EventData
 
 from floe.oracle import exchange
 from floe.oracle.exchange import Exchange, Frame, Message
@@ -358,14 +357,8 @@ class Daemon:
         self._store.put(self._checkpoint, None)
         text = f"the committee agreed on 0x{theirs.hex()} for slot {report.ref_slot}, here it is 0x{ours.hex()}"
         self._metrics.note("agreement", text)
-        log.critical(text, extra={"fields": self._differences(report, event)})
-
-    def _differences(self, report: Report, event: EventData) -> dict[str, Any]:
         submitted = self._protocol.submitted(event)
-        if submitted is None:
-            return {}
-        pairs = zip(report.as_json().items(), submitted.as_json().values(), strict=True)
-        return {name: {"here": here, "there": there} for (name, here), there in pairs if here != there}
+        log.critical(text, extra={"fields": report.differences(submitted) if submitted else {}})
 
     # --- transactions ---
 

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +32,7 @@ from urllib3.exceptions import HTTPError
 from floe.oracle.report import Oracle, Report, ReportError, digest
 from floe.oracle.signer import SignerError, contest_of, recover
 from floe.service.metrics import Metrics
+from floe.service.serving import Serving
 from floe.service.store import Store
 
 log = logging.getLogger(__name__)
@@ -129,12 +129,8 @@ class Exchange:
         new = self._store.add_signature(contest_of(report.ref_slot, self.oracle), member, hashed, message.signature)
         if new and frame.own is not None and frame.own.ref_slot == report.ref_slot and frame.own != report:
             self._differing.labels(member).inc()
-            fields = {
-                name: {"here": mine, "there": theirs}
-                for (name, mine), theirs in zip(frame.own.as_json().items(), report.as_json().values(), strict=True)
-                if mine != theirs
-            }
-            log.error("%s signs another report", member, extra={"ref_slot": report.ref_slot, "fields": fields})
+            extra = {"ref_slot": report.ref_slot, "fields": frame.own.differences(report)}
+            log.error("%s signs another report", member, extra=extra)
         return new
 
     def known(self) -> list[Message]:
@@ -217,24 +213,11 @@ class _Peer:
             return _parsed(content)
 
 
-class Served:
+class Served(Serving):
     """Serves an Exchange until it is left. Raises OSError where the port is taken."""
 
     def __init__(self, exchange: Exchange, host: str, port: int) -> None:
-        self._server = _Server(exchange, host, port)
-        self.url = f"http://{host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="exchange", daemon=True
-        )
-
-    def __enter__(self) -> Served:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Server(exchange, host, port), "exchange")
 
 
 class _Server(ThreadingHTTPServer):

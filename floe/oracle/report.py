@@ -61,6 +61,11 @@ class Report(NamedTuple):
             for name, value in self._asdict().items()
         }
 
+    def differences(self, there: Report) -> dict[str, dict[str, str]]:
+        """Return the fields in which another report differs, as {name: {"here": ..., "there": ...}}."""
+        pairs = zip(self.as_json().items(), there.as_json().values(), strict=True)
+        return {name: {"here": mine, "there": theirs} for (name, mine), theirs in pairs if mine != theirs}
+
     @classmethod
     def from_json(cls, fields: object) -> Self:
         """Read what `as_json` wrote, and nothing else. Raises ReportError."""

@@ -14,7 +14,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -22,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from floe import __version__
+from floe.service.serving import Serving
 
 PATIENCE = 300.0
 """Seconds without a finished round after which a daemon counts as stuck."""
@@ -70,25 +70,12 @@ class Metrics:
         return {"ok": age <= self._patience, "seconds_since_good_round": round(age, 1), "problems": problems}
 
 
-class Served:
+class Served(Serving):
     """Serves /metrics and /health of a daemon until it is left. Raises OSError where the port is taken."""
 
     def __init__(self, metrics: Metrics, host: str = "127.0.0.1", port: int = 0) -> None:
         self._metrics, self._app = metrics, make_wsgi_app(metrics.registry)
-        self._server = make_server(host, port, self._answer, ThreadingWSGIServer, _Silent)
-        self.url = f"http://{host}:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="metrics", daemon=True
-        )
-
-    def __enter__(self) -> Served:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(make_server(host, port, self._answer, ThreadingWSGIServer, _Silent), "metrics")
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
