@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from eth_account import Account
 
 from bench.node import Transaction
-from bench.protocol import DAY, ETHER, GWEI, HOUR, MEMBERS, Protocol
+from bench.protocol import DAY, ETHER, GWEI, HOUR, MEMBERS, Contract, Protocol
 
 SAMPLES = 32
 
 BATCH = 64
 """Most tickets in a request."""
+
+OPERATORS = 3
+"""Among whom fees are split."""
 
 Samples = list[int]
 Operation = Callable[[Protocol], Samples]
@@ -278,6 +281,43 @@ def declare_stale(p: Protocol) -> Samples:
     return [p.gas([p.pool.transaction(p.outsider, "declare_stale()")], 4 * DAY)[0] for _ in range(SAMPLES)]
 
 
+# --- fees ---
+
+
+def distribute_fees(p: Protocol) -> Samples:
+    """Split the fees that a report has brought."""
+    splitter = fee_splitter(p)
+    gas = []
+    for _ in range(SAMPLES):
+        p.day()
+        gas += p.gas([splitter.transaction(p.outsider, "distribute()")])
+    return gas
+
+
+def sync_operator(p: Protocol) -> Samples:
+    """Take over the weight that an operator has now."""
+    splitter = fee_splitter(p)
+    signature = "set_operator(uint256,address,uint256,uint256)"
+    gas = []
+    for place in range(SAMPLES):
+        p.day()
+        operator = place % OPERATORS + 1
+        weight = p.random.randint(1, 1_000)
+        p.gas([p.registry.transaction(p.deployer, signature, operator, p.holders[operator], weight, 100)])
+        gas += p.gas([splitter.transaction(p.outsider, "sync(uint256)", operator)])
+    return gas
+
+
+def claim_fees(p: Protocol) -> Samples:
+    """Pay an operator what it has earned, and split what has come before."""
+    splitter = fee_splitter(p)
+    gas = []
+    for place in range(SAMPLES):
+        p.day()
+        gas += p.gas([splitter.transaction(p.outsider, "claim(uint256)", place % OPERATORS + 1)])
+    return gas[OPERATORS:]  # paid before
+
+
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
@@ -316,6 +356,9 @@ OTHERS: dict[str, Operation] = {
     "send to validators": send_to_validators,
     "raise the pending loss": raise_pending_loss,
     "declare stale": declare_stale,
+    "fees: distribute": distribute_fees,
+    "fees: sync an operator": sync_operator,
+    "fees: claim": claim_fees,
 }
 """By what is shown."""
 
@@ -336,6 +379,19 @@ def each(gas: Samples, count: int) -> Samples:
 def request(p: Protocol, holder: str) -> Transaction:
     """One ticket."""
     return p.queue.transaction(holder, "request(uint256,address)", p.amount(), holder)
+
+
+def fee_splitter(p: Protocol) -> Contract:
+    """Return the fee splitter, which has split fees among operators before."""
+    splitter = p.contracts["FeeSplitter"]
+    signature = "add_operator(address,address,uint256,uint256)"
+    for operator in range(1, OPERATORS + 1):
+        manager = p.holders[operator]
+        p.gas([p.registry.transaction(p.deployer, signature, manager, manager, p.random.randint(1, 1_000), 100)])
+        p.gas([splitter.transaction(p.outsider, "sync(uint256)", operator)])
+    p.day()
+    p.gas([splitter.transaction(p.outsider, "distribute()")])
+    return splitter
 
 
 def empty_buffer(p: Protocol) -> None:

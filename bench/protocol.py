@@ -202,11 +202,12 @@ class Protocol:
             Transaction(self.deployer, None, artifacts[step.contract].deploy_code(*step.arguments), step.value)
             for step in steps
         ]
-        found = {}
+        found: dict[str, Contract] = {}
         for step, receipt in zip(steps, self.node.send(creations), strict=True):
             if to_checksum_address(receipt.contract or "") != step.address:
                 raise NodeError(f"{step.contract}: at {receipt.contract}, planned at {step.address}")
             found[step.contract] = Contract(step.address, artifacts[step.contract])
+        self.contracts = found
         self.pool, self.queue, self.rebasing = (
             found[name] for name in ("FloePool", "WithdrawalQueue", "RebasingToken")
         )
