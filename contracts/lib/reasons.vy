@@ -142,6 +142,7 @@ COVER_LIMIT: constant(String[32]) = "cover: over the limit"
 
 # ---- liquidity ----------------------------------------------------------------------------------
 PLAIN_ETHER: constant(String[32]) = "ether: not like this"
+ZAP_TARGET: constant(String[32]) = "zap: not one target"
 
 
 @internal
