@@ -342,7 +342,7 @@ def _pull(assets: uint256):
     """
     @notice Turn `assets` of the caller's WETH into ETH that lies here.
     """
-    assert extcall IERC20(WETH.address).transferFrom(msg.sender, self, assets)
+    extcall WETH.transferFrom(msg.sender, self, assets)
     self.taking = True
     extcall WETH.withdraw(assets)
     self.taking = False
@@ -373,4 +373,4 @@ def _pay(assets: uint256, shares: uint256, receiver: address, owner: address):
 @internal
 def _wrap(assets: uint256, receiver: address):
     extcall WETH.deposit(value=assets)
-    assert extcall IERC20(WETH.address).transfer(receiver, assets)
+    extcall WETH.transfer(receiver, assets)
