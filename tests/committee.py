@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from floe.deploy import record as records
+from floe.devnet.ports import free_port
 from floe.oracle import exchange
 from floe.oracle.daemon import Daemon, OracleConfig
 from floe.oracle.reading import Protocol
@@ -16,7 +17,6 @@ from floe.service.config import parse
 from floe.service.metrics import Metrics
 from floe.service.store import Store
 from tests.e2e.world import World
-from tests.ports import free_port
 
 
 class Member:

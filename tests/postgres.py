@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from floe.build import ROOT
-from tests.ports import free_port
+from floe.devnet.ports import free_port
 
 FOLDER = ROOT / ".venv/postgres"
 PASSWORD = "only for tests"

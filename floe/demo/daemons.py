@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from floe.demo.processes import PAUSE, Process, ProcessError, free_ports
+from floe.demo.processes import PAUSE, Process, ProcessError
 from floe.devnet import Devnet
+from floe.devnet.ports import free_ports
 
 INTERVAL = 0.4
 """Seconds between two rounds of a daemon."""

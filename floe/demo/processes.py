@@ -9,11 +9,9 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +29,6 @@ ROUNDS = re.compile(r'^floe_rounds_total\{outcome="done"\} (\d+)', re.MULTILINE)
 
 class ProcessError(Exception):
     """A daemon that did not start, or ended. The text ends with the last lines of its log."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody listens on now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 class Process:
@@ -115,7 +104,7 @@ class Process:
             raise ProcessError(f"{self.name} has ended, with exit code {self._process.returncode}\n{self.log()}")
 
     def log(self, lines: int = 20) -> str:
-        """Return the last lines of what it has logged."""
+        """Return the last lines of what it has logged; 0: all."""
         text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 

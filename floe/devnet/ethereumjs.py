@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import socket
 import subprocess
 import time
 from dataclasses import fields, replace
@@ -22,6 +21,7 @@ from eth_account import Account
 
 from floe.build import ROOT
 from floe.devnet.execution import Attributes, ExecutionError, Payload, UnsupportedError, Withdrawal
+from floe.devnet.ports import free_port
 from floe.devnet.rpc import Rpc, RpcError
 from floe.devnet.settings import MNEMONIC, Settings
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT, genesis_accounts
@@ -80,7 +80,7 @@ class EthereumJS:
         genesis.write_text(json.dumps(_genesis(self._settings, genesis_time)))
         secret.write_text(self._secret.hex())
         data.mkdir()
-        port, engine_port = self._settings.execution_port or _free_port(), _free_port()
+        port, engine_port = self._settings.execution_port or free_port(), free_port()
         files = ["--gethGenesis", str(genesis), "--jwtSecret", str(secret), "--dataDir", str(data)]
         ports = ["--rpcPort", str(port), "--rpcEnginePort", str(engine_port)]
         with Path(self.log).open("wb") as log:
@@ -306,9 +306,3 @@ def _bytes(text: str) -> bytes:
 
 def _base64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -53,7 +53,7 @@ def waited(condition: Callable[[], bool], daemon: Daemon, seconds: float = 60) -
     """Wait until a daemon has done something. Raises AssertionError with its log."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, daemon.log()[-4_000:]
+        assert time.monotonic() < until, daemon.log(40)
         time.sleep(0.1)
 
 

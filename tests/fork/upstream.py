@@ -15,6 +15,7 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
+from floe.devnet.ports import free_port
 from floe.devnet.system_contracts import (
     BEACON_ROOTS,
     BEACON_ROOTS_LENGTH,
@@ -22,7 +23,6 @@ from floe.devnet.system_contracts import (
     WITHDRAWAL_REQUESTS,
     genesis_accounts,
 )
-from tests.ports import free_port
 
 CHAIN_ID = 1
 
