@@ -16,6 +16,8 @@ fuzz campaign drives the contracts and this model side by side and demands equal
     beacon            states of a small beacon chain, and the proofs of them
     beacon_chain      how it goes on: deposits, exits, sweeps, slashings
     rebasing_token    the rebasing view
+    erc20             plain tokens: LP tokens, reserve shares, WETH
+    stable_pair       ETH and floETH on a curve
     protocol          all of it, wired, and how to undo a call
 
 The caller is always the argument `sender`, the ETH sent with the call `value`. A caller has the ETH he sends.

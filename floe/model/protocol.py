@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from floe.model.basics import Address, Chain, Revert
+from floe.model.erc20 import Erc20
 from floe.model.fee_splitter import FeeSplitter, Parts
 from floe.model.oracle import Oracle, OracleParameters
 from floe.model.parameters import Parameters
@@ -21,6 +22,7 @@ from floe.model.registry import (
     Registry,
     RegistryParameters,
 )
+from floe.model.stable_pair import Fees, StablePair
 from floe.model.system_contracts import SystemContracts
 from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
 from floe.model.vault import Vault, WithdrawalVault
@@ -147,6 +149,24 @@ class Protocol:
         splitter.construct()
         self._keep(splitter, roles)
         return splitter
+
+    def add_token(self, address: Address) -> Erc20:
+        """Deploy a plain ERC-20."""
+        token = Erc20(self.chain, address, Allowances(self.chain, address))
+        self._keep(token, token.allowances)
+        return token
+
+    def add_stable_pair(
+        self, address: Address, admin: Address, fee_receiver: Address, fees: Fees, amplification: int
+    ) -> StablePair:
+        """Deploy a pair; `amplification` is times A_PRECISION."""
+        roles = Roles({(ADMIN_ROLE, admin)})
+        erc20 = self.add_token(address)
+        pair = StablePair(self.chain, address, self.pool, erc20, roles, fee_receiver, fees, amplification)
+        pair.construct()
+        self.chain.ether[address] = 0
+        self._keep(pair, roles)
+        return pair
 
     def _keep(self, *parts: Any) -> None:
         for part in parts:
