@@ -30,13 +30,14 @@ PEERS = {
     "IPoolReads": "FloePool",
     "IBalance": "WithdrawalQueue",
     "IERC20": "FloePool",
+    "IERC4626": "FloePool",
 }
 """Interface to the contract of ours that is called through it."""
 
 STRANGERS = {"IERC721Receiver"}
 """Interfaces of contracts that are not ours."""
 
-ETHEREUM = {"DepositContract"}
+ETHEREUM = {"DepositContract", "IWeth"}
 """Interfaces of contracts that are everybody's: they call nobody, and their reasons are their own."""
 
 _QUOTED = re.compile(r'"([a-z0-9_ -]+: [^"]+)"')
