@@ -166,7 +166,6 @@ class Keeper:
         elif step.kind == "claim_cover":
             yield _call(there.queue.functions.claim(step.number, 0))
         else:
-            assert there.splitter is not None
             splitter = there.splitter.functions
             if step.kind == "sync_fees":
                 yield _call(splitter.sync(step.number))

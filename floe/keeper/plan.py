@@ -244,20 +244,20 @@ def _top_up(snapshot: Snapshot, rules: Rules) -> Iterable[Step]:
 
 
 def _sync_fees(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
-    for operator in snapshot.fees.unsynced if snapshot.fees else ():
+    for operator in snapshot.fees.unsynced:
         yield Step("sync_fees", f"the fee splitter has another weight of operator {operator}", number=operator)
 
 
 def _distribute_fees(snapshot: Snapshot, rules: Rules) -> Iterable[Step]:
     rule = rules.distribute_fees
-    gwei = _value(snapshot, snapshot.fees.undistributed) if snapshot.fees else 0
-    if snapshot.fees and gwei >= max(rule.least_gwei, 1):
+    gwei = _value(snapshot, snapshot.fees.undistributed)
+    if gwei >= max(rule.least_gwei, 1):
         yield _worth(snapshot, rule, Step("distribute_fees", f"fees of {_eth(gwei)} ETH are not split yet"), gwei, 0)
 
 
 def _claim_fees(snapshot: Snapshot, rules: Rules) -> Iterable[Step]:
     rule = rules.claim_fees
-    for operator, shares in snapshot.fees.claimable.items() if snapshot.fees else ():
+    for operator, shares in snapshot.fees.claimable.items():
         gwei = _value(snapshot, shares)
         if gwei >= max(rule.least_gwei, 1):
             step = Step("claim_fees", f"operator {operator} has earned {_eth(gwei)} ETH of fees", number=operator)
@@ -265,8 +265,8 @@ def _claim_fees(snapshot: Snapshot, rules: Rules) -> Iterable[Step]:
 
 
 def _claim_cover(snapshot: Snapshot, _: Rules) -> Iterable[Step]:
-    if snapshot.fees and snapshot.fees.cover_ticket:
-        ticket = snapshot.fees.cover_ticket
+    ticket = snapshot.fees.cover_ticket
+    if ticket:
         yield Step("claim_cover", f"ticket {ticket} of the cover fund is paid: it repays a loss", number=ticket)
 
 

@@ -56,7 +56,7 @@ class Contracts:
             self._at(web3, record, name)
             for name in ("FloePool", "WithdrawalQueue", "Lens", "ValidatorRegistry", "WithdrawalVault")
         )
-        self.splitter = self._at(web3, record, "FeeSplitter") if "FeeSplitter" in record.contracts else None
+        self.splitter = self._at(web3, record, "FeeSplitter")
 
     @staticmethod
     def _at(web3: Web3, record: Record, name: str) -> Any:
@@ -256,9 +256,7 @@ class Sight:
         if missing := keys - self._pubkeys.keys():
             raise ValueError(f"transaction 0x{transaction.hex()} has no deposit for the key 0x{min(missing).hex()}")
 
-    def _fees(self, web3: Web3, there: Contracts, numbers: range, operators: list[Any], block: int) -> Fees | None:
-        if there.splitter is None:
-            return None
+    def _fees(self, web3: Web3, there: Contracts, numbers: range, operators: list[Any], block: int) -> Fees:
         functions, registry = there.splitter.functions, there.registry.address
         calls = [
             functions.undistributed(),
@@ -320,28 +318,23 @@ class Sight:
 
 
 def _seen(one: ValidatorInfo) -> Seen:
-    fields = one.validator
-    return Seen(
-        one.index,
-        one.balance,
-        int(fields.effective_balance),
-        bool(fields.slashed),
-        int(fields.activation_epoch),
-        int(fields.exit_epoch),
-        int(fields.withdrawable_epoch),
-    )
+    return _as_seen(one.index, one.balance, lambda name: getattr(one.validator, name))
 
 
 def _row(state: Provable, index: int) -> Seen:
-    row = state.state.validators[index]
+    return _as_seen(index, int(state.state.balances[index]), state.state.validators[index].__getitem__)
+
+
+def _as_seen(index: int, balance: int, field: Callable[[str], Any]) -> Seen:
+    """Put together what is known of a validator; `field` gives a field of its container by name."""
     return Seen(
         index,
-        int(state.state.balances[index]),
-        int(row["effective_balance"]),
-        bool(row["slashed"]),
-        int(row["activation_epoch"]),
-        int(row["exit_epoch"]),
-        int(row["withdrawable_epoch"]),
+        balance,
+        int(field("effective_balance")),
+        bool(field("slashed")),
+        int(field("activation_epoch")),
+        int(field("exit_epoch")),
+        int(field("withdrawable_epoch")),
     )
 
 

@@ -99,6 +99,6 @@ class Snapshot:
     request_fee: int | None
     """Wei that one withdrawal request costs (EIP-7002); None where that cannot be read."""
 
-    fees: Fees | None = None
+    fees: Fees = Fees(undistributed=0, claimable={}, unsynced=())
     last: Mapping[str, int] = field(default_factory=dict)
     """Kind of action -> chain time at which it was taken last."""
