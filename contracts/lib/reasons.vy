@@ -143,6 +143,18 @@ COVER_LIMIT: constant(String[32]) = "cover: over the limit"
 # ---- liquidity ----------------------------------------------------------------------------------
 PLAIN_ETHER: constant(String[32]) = "ether: not like this"
 ZAP_TARGET: constant(String[32]) = "zap: not one target"
+GAUGE_ZERO: constant(String[32]) = "gauge: zero amount"
+GAUGE_FULL: constant(String[32]) = "gauge: total over 120 bits"
+NO_REWARD: constant(String[32]) = "reward: not known"
+REWARD_KNOWN: constant(String[32]) = "reward: known already"
+REWARD_FULL: constant(String[32]) = "reward: too many"
+REWARD_STAKED: constant(String[32]) = "reward: the staked token"
+REWARD_NOTHING: constant(String[32]) = "reward: nothing came"
+REWARD_LARGE: constant(String[32]) = "reward: over 96 bits"
+NOT_DISTRIBUTOR: constant(String[32]) = "caller: not the distributor"
+NOT_TOKEN: constant(String[32]) = "token: not a contract"
+TRANSFER_FAILED: constant(String[32]) = "token: transfer failed"
+NO_ROUND: constant(String[32]) = "feed: no such round"
 
 
 @internal
