@@ -18,6 +18,9 @@ fuzz campaign drives the contracts and this model side by side and demands equal
     rebasing_token    the rebasing view
     erc20             plain tokens: LP tokens, reserve shares, WETH
     stable_pair       ETH and floETH on a curve
+    exit_reserve      people's ETH buys exits
+    gauge             rewards for what is staked
+    weth_vault        WETH, and the pool as a vault over it
     protocol          all of it, wired, and how to undo a call
 
 The caller is always the argument `sender`, the ETH sent with the call `value`. A caller has the ETH he sends.

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from floe.model.basics import Address, Chain, Revert
-from floe.model.erc20 import Erc20
+from floe.model.erc20 import Erc20, Token
+from floe.model.exit_reserve import ExitReserve, ReserveParameters
 from floe.model.fee_splitter import FeeSplitter, Parts
+from floe.model.gauge import Gauge
 from floe.model.oracle import Oracle, OracleParameters
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
@@ -26,6 +28,7 @@ from floe.model.stable_pair import Fees, StablePair
 from floe.model.system_contracts import SystemContracts
 from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
 from floe.model.vault import Vault, WithdrawalVault
+from floe.model.weth_vault import Weth, WethVault
 
 Answer = TypeVar("Answer")
 Checkpoint = list[tuple[list[Any], list[Any]]]
@@ -78,6 +81,8 @@ class Protocol:
         self.token = RebasingToken(self.chain, a.rebasing_token, self.pool, Allowances(self.chain, a.rebasing_token))
 
         pool, token = self.pool, self.token
+        self.tokens: dict[Address, Token] = {pool.address: pool, token.address: token}
+        """Every ERC-20, by address."""
         self._parts: list[tuple[Any, list[str], list[str]]] = []
         """Every part of the state, its fields that are numbers and the like, and its collections."""
         self._keep(self.chain, pool, pool.roles, pool.allowances, self.queue, token, token.allowances)
@@ -154,7 +159,16 @@ class Protocol:
         """Deploy a plain ERC-20."""
         token = Erc20(self.chain, address, Allowances(self.chain, address))
         self._keep(token, token.allowances)
+        self.tokens[address] = token
         return token
+
+    def add_weth(self, address: Address) -> Weth:
+        """Deploy WETH."""
+        weth = Weth(self.chain, address, Allowances(self.chain, address))
+        self.chain.ether[address] = 0
+        self._keep(weth, weth.allowances)
+        self.tokens[address] = weth
+        return weth
 
     def add_stable_pair(
         self, address: Address, admin: Address, fee_receiver: Address, fees: Fees, amplification: int
@@ -167,6 +181,29 @@ class Protocol:
         self.chain.ether[address] = 0
         self._keep(pair, roles)
         return pair
+
+    def add_exit_reserve(self, address: Address, admin: Address, parameters: ReserveParameters) -> ExitReserve:
+        """Deploy a reserve."""
+        roles = Roles({(ADMIN_ROLE, admin)})
+        erc20 = self.add_token(address)
+        reserve = ExitReserve(self.chain, address, self.pool, self.queue, erc20, roles, parameters)
+        reserve.construct()
+        self._keep(reserve, roles)
+        return reserve
+
+    def add_gauge(self, address: Address, token: Address, admin: Address) -> Gauge:
+        """Deploy a gauge for a token."""
+        roles = Roles({(ADMIN_ROLE, admin)})
+        gauge = Gauge(self.chain, address, self.tokens[token], token, self.tokens, roles)
+        self._keep(gauge, roles)
+        return gauge
+
+    def add_weth_vault(self, address: Address, weth: Weth) -> WethVault:
+        """Deploy a vault over WETH."""
+        vault = WethVault(address, self.pool, self.queue, weth, self.add_token(address))
+        vault.construct()
+        self._keep(vault)
+        return vault
 
     def _keep(self, *parts: Any) -> None:
         for part in parts:

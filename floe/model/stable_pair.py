@@ -7,6 +7,7 @@ Ann·(x0 + x1) + D = Ann·D + D³ / (4·x0·x1). What D grows by, through fees, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import NamedTuple
 
 from floe.model.basics import (
@@ -28,15 +29,14 @@ from floe.model.erc20 import Erc20
 from floe.model.pool import Pool
 from floe.model.tokens import ADMIN_ROLE, Roles
 
-A_PRECISION = 100
+HUNDREDTHS = 100
 OFF_PEG_ONE = 10_000
 MIN_FEE, MAX_FEE = 50, 10_000
 MAX_OFF_PEG = 20 * OFF_PEG_ONE
 MAX_ADMIN_PPM = 500_000
-MIN_A, MAX_A = A_PRECISION, 5_000 * A_PRECISION
+MIN_A, MAX_A = HUNDREDTHS, 5_000 * HUNDREDTHS
 MAX_RAMP_FACTOR = 10
 MIN_RAMP = DAY
-MOST_ROUNDS = 64
 MAX_IMBALANCE = 10_000
 MIN_SIDE = GWEI
 MIN_FIRST_SIDE = ETHER // 20
@@ -47,38 +47,46 @@ LOCKED_LIQUIDITY = 10**12
 # --- the curve ---
 
 
-def invariant(ann: int, x0: int, x1: int, start: int = 0) -> int:
-    """Return D by Newton's method from `start`, or from x0 + x1. `ann` is 2·A·A_PRECISION; x0, x1 > 0."""
-    total = x0 + x1
-    d = start or total
-    for _ in range(MOST_ROUNDS):
-        part = d * d // (2 * x0) * d // (2 * x1)
-        better = (ann * total // A_PRECISION + 2 * part) * d // ((ann - A_PRECISION) * d // A_PRECISION + 3 * part)
-        if abs(better - d) <= 1:
-            return better
+def cubic(x0: int, x1: int, d: int) -> int:
+    """Return d³ / (4·x0·x1), rounded up, by less than 2."""
+    return (d * d // (2 * min(x0, x1)) + 1) * d // (2 * max(x0, x1)) + 1
+
+
+def invariant(a: int, x0: int, x1: int) -> int:
+    """Return D, rounded down: the largest d with 100·cubic(d) + (a - 100)·d <= a·(x0 + x1). `a` is 200·A."""
+    wanted = a * (x0 + x1)
+    d = x0 + x1
+    while True:  # Newton falls towards D and may end a little off it
+        part = HUNDREDTHS * cubic(x0, x1, d)
+        better = d * (wanted + 2 * part) // (3 * part + (a - HUNDREDTHS) * d)
+        if better >= d:
+            break
         d = better
-    raise Revert("pair: no convergence")
+    while HUNDREDTHS * cubic(x0, x1, d) + (a - HUNDREDTHS) * d > wanted:
+        d -= 1
+    while HUNDREDTHS * cubic(x0, x1, d + 1) + (a - HUNDREDTHS) * (d + 1) <= wanted:
+        d += 1
+    return d
 
 
-def other_side(ann: int, x: int, d: int) -> int:
-    """Return the balance that belongs to `x` on the other side at the invariant `d`, by Newton's method."""
-    c = d * d // (2 * x) * d * A_PRECISION // (2 * ann)
-    b = x + d * A_PRECISION // ann
-    y = d
-    for _ in range(MOST_ROUNDS):
-        better = (y * y + c) // (2 * y + b - d)
-        if abs(better - y) <= 1:
-            return better
-        y = better
-    raise Revert("pair: no convergence")
+def other_side(a: int, x: int, d: int) -> int:
+    """Return the side beside `x` at which the value is `d`, rounded up: the least y with y·(y + b) >= c + d·y."""
+    b = x + HUNDREDTHS * d // a
+    c = (d * d // (2 * x) + 1) * d * HUNDREDTHS // (2 * a) + 1
+    # y² + p·y = c: the positive root, in whole numbers.
+    p = b - d
+    y = (isqrt(p * p + 4 * c) - p) // 2
+    while y * (y + b) >= c + d * y:
+        y -= 1
+    while y * (y + b) < c + d * y:
+        y += 1
+    return y
 
 
-def marginal_price(ann: int, x0: int, x1: int, d: int) -> int:
+def marginal_price(a: int, x0: int, x1: int, d: int) -> int:
     """ETH per wei of floETH's value, times 10^18, for the next wei and without fee (rounded down)."""
-    part = d * d // (2 * x0) * d // (2 * x1)
-    return (
-        (ann * ETHER // A_PRECISION + part * ETHER // x1) * ETHER // (ann * ETHER // A_PRECISION + part * ETHER // x0)
-    )
+    part = HUNDREDTHS * cubic(x0, x1, d)
+    return (x0 * ETHER // x1) * (a * x1 + part) // (a * x0 + part)
 
 
 def dynamic_fee(fee: int, off_peg: int, x0: int, x1: int) -> int:
@@ -151,7 +159,7 @@ class StablePair:
     fee_receiver: Address
     fees: Fees
     a_from: int
-    """Amplification times A_PRECISION when the ramp starts."""
+    """Amplification times HUNDREDTHS when the ramp starts."""
     a_to: int = 0
     """And when it ends."""
     ramp_start: int = 0
@@ -182,7 +190,7 @@ class StablePair:
     # --- what is true now ---
 
     def amplification(self) -> int:
-        """Return A times A_PRECISION: on the way of a ramp, in a straight line (rounded towards where it began)."""
+        """Return A times HUNDREDTHS: on the way of a ramp, in a straight line (rounded towards where it began)."""
         now, start, end = self.chain.now, self.ramp_start, self.ramp_end
         if now >= end:
             return self.a_to
@@ -343,7 +351,7 @@ class StablePair:
         ideal0, ideal1 = after * market.x0 // market.d, after * market.x1 // market.d
         rate = self._one_sided_ppm(market, (market.x0 + x0) // 2, (market.x1 + x1) // 2, loses=x1 > ideal1)
         fee0, fee1 = ceil_div(abs(ideal0 - x0) * rate, 2 * PPM), ceil_div(abs(ideal1 - x1) * rate, 2 * PPM)
-        credited = invariant(market.ann, x0 - fee0, x1 - fee1, after)
+        credited = invariant(market.ann, x0 - fee0, x1 - fee1)
         if credited <= market.d:
             raise Revert("pair: zero amount")
         liquidity = self.erc20.supply * (credited - market.d) // (market.d - market.locked)
@@ -449,7 +457,7 @@ class StablePair:
     # --- administration ---
 
     def ramp(self, sender: Address, a_to: int, end: int) -> None:
-        """Move the amplification to `a_to` / A_PRECISION in a straight line until `end`."""
+        """Move the amplification to `a_to` / HUNDREDTHS in a straight line until `end`."""
         self._enter()
         self.roles.check(ADMIN_ROLE, sender)
         now, a_from = self.chain.now, self.amplification()
@@ -490,7 +498,7 @@ class StablePair:
             raise Revert("pair: too far from balance")
         if max(eth, floeth) > U96:
             raise Revert(OVERFLOW)
-        return invariant(market.ann, x0, x1, market.d)
+        return invariant(market.ann, x0, x1)
 
     def _check_books(self, market: Market, eth: int, floeth: int) -> None:
         """Refuse a trade after which D were lower."""
