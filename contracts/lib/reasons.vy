@@ -155,6 +155,15 @@ NOT_DISTRIBUTOR: constant(String[32]) = "caller: not the distributor"
 NOT_TOKEN: constant(String[32]) = "token: not a contract"
 TRANSFER_FAILED: constant(String[32]) = "token: transfer failed"
 NO_ROUND: constant(String[32]) = "feed: no such round"
+RESERVE_PAUSED: constant(String[32]) = "reserve: exits paused"
+RESERVE_LOSS: constant(String[32]) = "reserve: loss pending"
+RESERVE_SHORT: constant(String[32]) = "reserve: too little ETH"
+RESERVE_NOTHING: constant(String[32]) = "reserve: nothing to buy"
+RESERVE_TICKET_SMALL: constant(String[32]) = "reserve: ticket too small"
+RESERVE_FULL: constant(String[32]) = "reserve: too many tickets"
+RESERVE_BATCH_SMALL: constant(String[32]) = "reserve: too little to queue"
+RESERVE_FIRST: constant(String[32]) = "reserve: first deposit"
+RESERVE_NO_VALUE: constant(String[32]) = "reserve: no value"
 
 
 @internal
