@@ -21,7 +21,7 @@ REFUSE: constant(uint256) = 10  # move nothing and answer True
 conduct: public(uint256)
 target: public(address)
 payload: Bytes[1024]
-# Of the last order.
+# Of the last call.
 success: public(bool)
 
 decimals: public(constant(uint8)) = 18
@@ -99,8 +99,8 @@ def _transfer(owner: address, receiver: address, amount: uint256) -> Bytes[32]:
     if conduct == REFUSE:
         return abi_encode(True)
     if conduct == CALL:
-        raw_call(owner, b"", revert_on_failure=False)
-        raw_call(receiver, b"", revert_on_failure=False)
+        self.success = raw_call(owner, b"", revert_on_failure=False)
+        self.success = raw_call(receiver, b"", revert_on_failure=False)
     if conduct == ORDER:
         self.success = raw_call(self.target, self.payload, revert_on_failure=False)
     fee: uint256 = 0
