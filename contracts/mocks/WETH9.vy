@@ -46,7 +46,8 @@ def withdraw(amount: uint256):
     assert self.balanceOf[msg.sender] >= amount
     self.balanceOf[msg.sender] -= amount
     log IWeth.Withdrawal(src=msg.sender, wad=amount)
-    send(msg.sender, amount)
+    # Ethereum adds the 2,300 gas to a call with value; Solidity's transfer gives them where there is none.
+    send(msg.sender, amount, gas=0 if amount > 0 else 2_300)
 
 
 @external
