@@ -142,6 +142,12 @@ COVER_LIMIT: constant(String[32]) = "cover: over the limit"
 
 # ---- liquidity ----------------------------------------------------------------------------------
 PLAIN_ETHER: constant(String[32]) = "ether: not like this"
+MIN_LIQUIDITY: constant(String[32]) = "slippage: too little liquidity"
+PAIR_NO_VALUE: constant(String[32]) = "pair: no value"
+PAIR_BALANCE: constant(String[32]) = "pair: too far from balance"
+PAIR_TOO_SMALL: constant(String[32]) = "pair: too small"
+PAIR_FIRST: constant(String[32]) = "pair: first deposit"
+PAIR_NO_CONVERGENCE: constant(String[32]) = "pair: no convergence"
 ZAP_TARGET: constant(String[32]) = "zap: not one target"
 GAUGE_ZERO: constant(String[32]) = "gauge: zero amount"
 GAUGE_FULL: constant(String[32]) = "gauge: total over 120 bits"
