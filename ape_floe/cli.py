@@ -164,6 +164,164 @@ def tickets(owner: str | None, account: Any, as_json: bool) -> None:
         run(floe, owner or str(session.payer(account).address), as_json, console)
 
 
+# --- the market ---
+
+
+@cli.command(cls=Connected)
+@amounts.named("--sell", "floETH", "How much of it.", required=True)
+@network_option()  # type: ignore[untyped-decorator]
+@options.as_json
+def quote(sell: int, as_json: bool) -> None:
+    """Compare the four ways out for an amount: queue, instant exit, exit reserve, pair."""
+    from floe.cli.quote import run
+
+    with session.view() as (floe, console):
+        run(floe, sell, as_json, console)
+
+
+@cli.command(cls=Connected)
+@amounts.argument("floETH")
+@click.option(
+    "--through",
+    type=click.Choice(["best", "instant", "reserve", "pair"]),
+    default="best",
+    show_default=True,
+    help="Which way; the best pays most for all of it.",
+)
+@options.slippage
+@options.pays
+def sell(amount: int | None, through: str, slippage: int | None, **payment: Any) -> None:
+    """Sell AMOUNT of floETH for ETH at once; `ape floe quote` compares, `ape floe exit` waits instead."""
+    from floe.cli import quote as quotes
+
+    with session.session(**payment) as (floe, wallet):
+        quotes.sell(floe, wallet, amount, through, slippage)
+
+
+@cli.group()
+def liquidity() -> None:
+    """Provide what others trade with, and earn fees and rewards."""
+
+
+@liquidity.command("add", cls=Connected)
+@amounts.named("--ether", "ETH", "How much ETH.")
+@amounts.named("--floeth", "floETH", "How much floETH.")
+@click.option("--balanced", is_flag=True, help="In the pair's proportion: of the two amounts name one.")
+@click.option("--reserve", is_flag=True, help="To the exit reserve, which takes ETH only, instead of the pair.")
+@options.slippage
+@options.address("--receiver", "Who gets the liquidity token; by default the account that pays.")
+@options.pays
+def add_liquidity(
+    ether: int | None,
+    floeth: int | None,
+    balanced: bool,
+    reserve: bool,
+    slippage: int | None,
+    receiver: str | None,
+    **payment: Any,
+) -> None:
+    """Add ETH, floETH or both to the pair, or ETH to the exit reserve."""
+    from floe.cli import liquidity as actions
+
+    if reserve and (ether is None or floeth is not None or balanced):
+        raise click.UsageError("the reserve takes ETH only: name it with --ether")
+    if balanced and (ether is None) == (floeth is None):
+        raise click.UsageError("with --balanced name one amount, --ether or --floeth: the other follows")
+    if ether is None and floeth is None:
+        raise click.UsageError("name what to add: --ether, --floeth or both")
+    with session.session(**payment) as (floe, wallet):
+        if reserve:
+            assert ether is not None
+            actions.add_to_reserve(floe, wallet, ether, slippage, receiver)
+        else:
+            actions.add(floe, wallet, ether, floeth, balanced, slippage, receiver)
+
+
+@liquidity.command("remove", cls=Connected)
+@amounts.argument("liquidity")
+@click.option("--only", type=click.Choice(["ether", "floeth"]), help="One side of the pair; by default both, free.")
+@click.option("--reserve", is_flag=True, help="Out of the exit reserve instead of the pair.")
+@options.slippage
+@options.address("--receiver", "Who gets what comes out; by default the account that pays.")
+@options.pays
+def remove_liquidity(
+    amount: int | None, only: str | None, reserve: bool, slippage: int | None, receiver: str | None, **payment: Any
+) -> None:
+    """Take AMOUNT of liquidity tokens out of the pair, or of shares out of the exit reserve."""
+    from floe.cli import liquidity as actions
+
+    if reserve and only:
+        raise click.UsageError("the reserve pays ETH only: leave out --only")
+    with session.session(**payment) as (floe, wallet):
+        if reserve:
+            actions.remove_from_reserve(floe, wallet, amount, slippage, receiver)
+        else:
+            actions.remove(floe, wallet, amount, only, slippage, receiver)
+
+
+@liquidity.command("stake", cls=Connected)
+@amounts.argument("flLP")
+@options.address("--receiver", "Who earns, and may take it out; by default the account that pays.")
+@options.pays
+def stake_liquidity(amount: int | None, receiver: str | None, **payment: Any) -> None:
+    """Stake AMOUNT of the pair's liquidity tokens in the gauge, to earn rewards."""
+    from floe.cli import liquidity as actions
+
+    with session.session(**payment) as (floe, wallet):
+        actions.stake(floe, wallet, amount, receiver)
+
+
+@liquidity.command("unstake", cls=Connected)
+@amounts.argument("flLP")
+@options.address("--receiver", "Who gets it; by default the account that pays.")
+@options.pays
+def unstake_liquidity(amount: int | None, receiver: str | None, **payment: Any) -> None:
+    """Take AMOUNT of the pair's liquidity tokens out of the gauge; what it earned stays to be claimed."""
+    from floe.cli import liquidity as actions
+
+    with session.session(**payment) as (floe, wallet):
+        actions.unstake(floe, wallet, amount, receiver)
+
+
+@liquidity.command("claim", cls=Connected)
+@options.address("--owner", "Whose rewards; by default those of the account that pays. The owner gets them.")
+@options.pays
+def claim_rewards(owner: str | None, **payment: Any) -> None:
+    """Fetch the gauge's rewards, for oneself or somebody else."""
+    from floe.cli import liquidity as actions
+
+    with session.session(**payment) as (floe, wallet):
+        actions.claim(floe, wallet, owner)
+
+
+@cli.command(cls=Connected)
+@click.option(
+    "--leaving",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=10,
+    show_default=True,
+    metavar="PERCENT",
+    help="Part of all floETH that wants out in the simulation.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0, 100),
+    default=1,
+    show_default=True,
+    metavar="PERCENT",
+    help="Who would lose more by selling at once waits in the queue.",
+)
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw it into this PNG.")
+@network_option()  # type: ignore[untyped-decorator]
+@options.as_json
+def risk(leaving: float, patience: float, picture: Path | None, as_json: bool) -> None:
+    """Show the state of the peg: prices, depth, reserve, and what a mass exit would cost and how long it would take."""
+    from floe.cli.risk import run
+
+    with session.view() as (floe, console):
+        run(floe, round(leaving * 10_000), round(patience * 10_000), picture, as_json, console)
+
+
 # --- reports ---
 
 

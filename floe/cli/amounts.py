@@ -58,13 +58,20 @@ def argument(token: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def least(option: str, token: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator for an option with a least amount of a token."""
+    return named(option, token, f"Do nothing for less {token} than this.")
+
+
+def named(
+    option: str, token: str, help_text: str, *, required: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator for an option with an amount of a token, which cannot be "all"."""
 
     def read(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
         if text is not None and (amount := _read(text, token)) is None:
             raise click.BadParameter("name an amount")
         return None if text is None else amount
 
-    return click.option(option, metavar="AMOUNT", callback=read, help=f"Do nothing for less {token} than this.")
+    return click.option(option, metavar="AMOUNT", callback=read, required=required, help=help_text)
 
 
 def _read(text: str, token: str) -> int | None:

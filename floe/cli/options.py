@@ -33,4 +33,13 @@ def address(name: str, help_text: str) -> Decorator:
     )
 
 
+slippage = click.option(
+    "--slippage",
+    type=click.FloatRange(0, 50),
+    metavar="PERCENT",
+    callback=lambda _, __, percent: None if percent is None else round(percent * 10_000),
+    help="How much less than quoted is accepted; by default what the trade's own fee is, as more invites a sandwich.",
+)
+"""In ppm; None where it is not given."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="For machines: docs/cli.md names every field.")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PPM = 1_000_000
-ETHER = 10**18
 QUEUE, INSTANT, RESERVE, PAIR = "queue", "instant", "reserve", "pair"
 NAMES = (QUEUE, INSTANT, RESERVE, PAIR)
 """Of the ways out, the slow one first."""
@@ -24,7 +23,7 @@ class Way:
     ether: int
     """Wei that it pays for them."""
     value: int
-    """Wei that they are worth at the exit rate (rounded down)."""
+    """Wei that they are worth to who leaves (rounded down)."""
     why: str | None = None
     """Why it does not take all; None when it does."""
 
@@ -54,14 +53,14 @@ def ppm(part: int, whole: int) -> int:
     return -(-part * PPM // whole) if whole else 0
 
 
-def value(shares: int, exit_rate: int) -> int:
-    """Return the wei that shares are worth at the exit rate, wei for 1e18 shares (rounded down)."""
-    return shares * exit_rate // ETHER
+def value(shares: int, exit_value: int, supply: int) -> int:
+    """Return the wei that shares are worth, of `exit_value` wei for all `supply` shares (rounded down)."""
+    return shares * exit_value // supply
 
 
-def fitting(limit: int, exit_rate: int) -> int:
-    """Return the most shares that are worth at most `limit` wei at the exit rate; 0 where they are worth nothing."""
-    return ((limit + 1) * ETHER - 1) // exit_rate if exit_rate else 0
+def fitting(limit: int, exit_value: int, supply: int) -> int:
+    """Return the most shares that are worth at most `limit` wei; 0 where they are worth nothing."""
+    return ((limit + 1) * supply - 1) // exit_value if exit_value else 0
 
 
 def best(ways: Sequence[Way]) -> Way | None:

@@ -52,15 +52,17 @@ def test_best__all_closed__none():
     assert best([way(QUEUE, 1_000_000), way(PAIR, 0, shares=0, worth=0)]) is None
 
 
-@pytest.mark.parametrize("exit_rate", [ETHER, 1_073_100_000_000_000_007, 3, 2 * ETHER - 1])
+@pytest.mark.parametrize(
+    ("exit_value", "supply"), [(ETHER, ETHER), (1_073_100_000_000_000_007, ETHER), (3, ETHER), (10**27 + 1, 7 * 10**26)]
+)
 @pytest.mark.parametrize("limit", [0, 1, 999, 10**18, 123_456_789_012_345_678_901])
-def test_fitting__limit__the_next_share_is_too_much(exit_rate, limit):
-    most = fitting(limit, exit_rate)
-    assert value(most, exit_rate) <= limit < value(most + 1, exit_rate)
+def test_fitting__limit__the_next_share_is_too_much(exit_value, supply, limit):
+    most = fitting(limit, exit_value, supply)
+    assert value(most, exit_value, supply) <= limit < value(most + 1, exit_value, supply)
 
 
 def test_fitting__shares_without_value__nothing():
-    assert fitting(10**18, 0) == 0
+    assert fitting(10**18, 0, 10**18) == 0
 
 
 # --- search ---
