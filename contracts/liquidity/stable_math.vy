@@ -1,0 +1,126 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title The stableswap invariant of two coins
+@license GNU Affero General Public License v3.0 only
+@notice Of sides x and y, both in wei of value, and the amplification A the value D solves (Egorov, "StableSwap", 2019,
+        with n = 2 and 2 A written for A n)
+
+            2A (x + y) + D = 2A D + D^3 / (4 x y)
+
+        A comes as `a` = 200 A, twice the amplification in hundredths. What is returned is not what an iteration ends
+        at but the one integer with a property that is checked: Newton's steps only find it soon. They move inside a
+        bracket that gets smaller with every round, so they cannot run in a circle.
+@dev Domain: a from 200 to 1,000,000, sides from 1 to 2**97, one at most RATIO_LIMIT times the other. There nothing
+     overflows: D is at most x + y < 2**98, a product of two such numbers is below 2**196, D / side is below 2**21.
+     All arithmetic is checked; outside the domain it reverts.
+"""
+from contracts.lib import reasons
+
+# The real D is at most this much more than `_invariant` says.
+SLACK: constant(uint256) = 2
+# One side may be this much larger than the other, in value.
+RATIO_LIMIT: constant(uint256) = 10**6
+
+HUNDREDTHS: constant(uint256) = 100
+PPM: constant(uint256) = 10**6
+UNIT: constant(uint256) = 10**18
+OFF_PEG_UNIT: constant(uint256) = 10_000
+# Twice what the hardest case of the domain takes.
+ROUNDS: constant(uint256) = 32
+
+
+@internal
+@pure
+def _in_domain(x: uint256, y: uint256) -> bool:
+    return min(x, y) > 0 and max(x, y) <= RATIO_LIMIT * min(x, y)
+
+
+@internal
+@pure
+def _cubic(d: uint256, x: uint256, y: uint256) -> uint256:
+    """
+    @notice d^3 / (4 x y), rounded up: less than 2 more for d up to x + y.
+    """
+    return (d * d // (2 * min(x, y)) + 1) * d // (2 * max(x, y)) + 1
+
+
+@internal
+@pure
+def _invariant(x: uint256, y: uint256, a: uint256, guess: uint256) -> uint256:
+    """
+    @notice D in wei: the largest integer d with 100 * cubic(d) + (a - 100) * d <= a * (x + y). Rounded down, by less
+            than SLACK. `guess` is where to start, x + y at most.
+    @dev Reverts: "pair: no convergence".
+    """
+    # As in `_cubic`, which says what and why.
+    low: uint256 = 2 * min(x, y)
+    high: uint256 = 2 * max(x, y)
+    wanted: uint256 = a * (x + y)
+    linear: uint256 = a - HUNDREDTHS
+    below: uint256 = 0
+    above: uint256 = x + y + 1
+    d: uint256 = guess
+    for _: uint256 in range(ROUNDS):
+        cubic: uint256 = HUNDREDTHS * ((d * d // low + 1) * d // high + 1)
+        line: uint256 = linear * d
+        newton: uint256 = d * (wanted + 2 * cubic) // (3 * cubic + line)
+        if cubic + line > wanted:
+            above = d
+        else:
+            below = d
+        if below + 1 == above:
+            return below
+        d = min(max(newton, below + 1), above - 1)
+    reasons._refuse(reasons.PAIR_NO_CONVERGENCE)
+    return 0
+
+
+@internal
+@pure
+def _other(x: uint256, d: uint256, a: uint256, guess: uint256) -> uint256:
+    """
+    @notice The side beside `x` at which the value is `d`, in wei: the least integer y with y * (y + b) >= c + d * y,
+            where b = x + 100 * d // a and c = (d * d // (2 * x) + 1) * d * 100 // (2 * a) + 1. Rounded up: the real
+            value of x and y is at least d. `guess` is where to start, more than 0 and at least d - x or so.
+    @dev Reverts: "pair: no convergence".
+    """
+    b: uint256 = x + HUNDREDTHS * d // a
+    c: uint256 = (d * d // (2 * x) + 1) * d * HUNDREDTHS // (2 * a) + 1
+    below: uint256 = 0
+    above: uint256 = max_value(uint256)
+    y: uint256 = guess
+    for _: uint256 in range(ROUNDS):
+        square: uint256 = y * y
+        newton: uint256 = (square + c) // (2 * y + b - d)
+        if square + b * y >= c + d * y:
+            above = y
+        else:
+            below = y
+        if below + 1 == above:
+            return above
+        y = min(max(newton, below + 1), above - 1)
+    reasons._refuse(reasons.PAIR_NO_CONVERGENCE)
+    return 0
+
+
+@internal
+@pure
+def _price(x: uint256, y: uint256, a: uint256, d: uint256) -> uint256:
+    """
+    @notice What a little of y costs in x, per 1e18: the slope of the curve (rounds down).
+    """
+    cubic: uint256 = HUNDREDTHS * self._cubic(d, x, y)
+    return (x * UNIT // y) * (a * y + cubic) // (a * x + cubic)
+
+
+@internal
+@pure
+def _fee_ppm(fee: uint256, off_peg: uint256, x: uint256, y: uint256) -> uint256:
+    """
+    @notice The dynamic fee in ppm (rounds up): `fee` where x = y, and up to `off_peg` / 10,000 times as much the more
+            the two differ: fee * f / ((f - 1) * 4 x y / (x + y)^2 + 1) with f = off_peg / 10,000.
+    """
+    total: uint256 = (x + y) * (x + y)
+    parts: uint256 = (off_peg - OFF_PEG_UNIT) * 4 * x * y + OFF_PEG_UNIT * total
+    return (fee * off_peg * total + parts - 1) // parts
