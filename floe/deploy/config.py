@@ -63,6 +63,19 @@ MAX_ALARM_BPS = 1_000
 # contracts/oracle/FeeSplitter.vy
 MAX_TREASURY_BPS = 5_000
 MAX_COVER_BPS = 3_000
+# contracts/liquidity/ExitReserve.vy
+MAX_RESERVE_FEE = 100_000
+LOWEST_MIN_TICKET = 10**15
+HIGHEST_MIN_TICKET = 32 * 10**18
+U96 = 2**96 - 1
+# contracts/liquidity/StablePair.vy
+MIN_PAIR_FEE = 50
+MAX_PAIR_FEE = 10_000
+MIN_OFF_PEG = 10_000
+MAX_OFF_PEG = 200_000
+MAX_ADMIN_PPM = 500_000
+MIN_AMPLIFICATION = 100
+MAX_AMPLIFICATION = 500_000
 
 FINALITY = 3
 """Epochs that a report must have at least: its reference slot is final after two, and then members need time."""
@@ -71,6 +84,8 @@ DEPLOYER = "deployer"
 """In a parameter file: the account that deploys."""
 ANYONE = "anyone"
 """In a parameter file, among the timelock's executors: whoever calls."""
+DEPLOY = "deploy"
+"""In a parameter file, in the place of WETH's address: the chain has none, so one is deployed."""
 
 
 class ConfigError(Exception):
@@ -101,8 +116,15 @@ def _address(value: object) -> str:
     return str(to_checksum_address(value))
 
 
+def _weth(value: object) -> str:
+    if isinstance(value, str) and value != DEPLOY and not is_address(value):
+        raise PydanticCustomError("address", f"not an address, nor {DEPLOY!r}")
+    return DEPLOY if value == DEPLOY else _address(value)
+
+
 Account = Annotated[Any, AfterValidator(_account)]
 Address = Annotated[Any, AfterValidator(_address)]
+Weth = Annotated[Any, AfterValidator(_weth)]
 
 
 class _Strict(BaseModel):
@@ -261,6 +283,49 @@ class Fees(_Naming):
         return self.treasury_bps, self.cover_bps
 
 
+class Reserve(_Strict):
+    """The exit reserve's live parameters: as in `IExitReserve.Parameters`, in the same order."""
+
+    fee_min: Annotated[int, Field(ge=0)]
+    fee_max: Annotated[int, Field(ge=0, le=MAX_RESERVE_FEE)]
+    target: Annotated[int, Field(ge=0, le=U96)]
+    """Wei."""
+    of_value: bool
+    min_ticket: Annotated[int, Field(ge=LOWEST_MIN_TICKET, le=HIGHEST_MIN_TICKET)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.fee_min > self.fee_max:
+            raise PydanticCustomError("order", "fee_min must not exceed fee_max")
+        return self
+
+    def as_tuple(self) -> tuple[int | bool, ...]:
+        """Return the values in the order of the struct."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+
+class Pair(_Strict):
+    """The pair's fees and its amplification, in the order of the constructor."""
+
+    fee: Annotated[int, Field(ge=MIN_PAIR_FEE, le=MAX_PAIR_FEE)]
+    off_peg: Annotated[int, Field(ge=MIN_OFF_PEG, le=MAX_OFF_PEG)]
+    admin_ppm: Annotated[int, Field(ge=0, le=MAX_ADMIN_PPM)]
+    amplification: Annotated[int, Field(ge=MIN_AMPLIFICATION, le=MAX_AMPLIFICATION)]
+    """Hundredths."""
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """Return the values in the order of the constructor."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+
+class Liquidity(_Strict):
+    """The market for the token. What the pair's trades earn beyond its providers' part goes to the treasury."""
+
+    weth: Weth
+    reserve: Reserve
+    pair: Pair
+
+
 class Roles(_Naming):
     """Who else may do what."""
 
@@ -290,6 +355,7 @@ class Config(_Strict):
     beacon: Beacon
     oracle: Oracle
     fees: Fees
+    liquidity: Liquidity
     roles: Roles
 
     @model_validator(mode="after")
@@ -324,6 +390,12 @@ class Config(_Strict):
         ]
         if self.chain_id == 1 and named:
             raise PydanticCustomError("deployer", f"on mainnet the deployer may hold no role: {', '.join(named)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_weth(self) -> Self:
+        if self.chain_id == 1 and self.liquidity.weth == DEPLOY:
+            raise PydanticCustomError("weth", "liquidity.weth: mainnet has one; name its address")
         return self
 
     def digest(self) -> str:

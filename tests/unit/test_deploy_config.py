@@ -50,7 +50,23 @@ SOURCES = {
         "MAX_ALARM_BPS",
     ),
     "contracts/oracle/FeeSplitter.vy": ("MAX_TREASURY_BPS", "MAX_COVER_BPS"),
+    "contracts/liquidity/ExitReserve.vy": ("MAX_FEE", "LOWEST_MIN_TICKET", "HIGHEST_MIN_TICKET"),
+    "contracts/liquidity/StablePair.vy": (
+        "MIN_FEE",
+        "MAX_FEE",
+        "MIN_OFF_PEG",
+        "MAX_OFF_PEG",
+        "MAX_ADMIN_PPM",
+        "MIN_AMPLIFICATION",
+        "MAX_AMPLIFICATION",
+    ),
 }
+ALIASES = {
+    ("contracts/liquidity/ExitReserve.vy", "MAX_FEE"): "MAX_RESERVE_FEE",
+    ("contracts/liquidity/StablePair.vy", "MIN_FEE"): "MIN_PAIR_FEE",
+    ("contracts/liquidity/StablePair.vy", "MAX_FEE"): "MAX_PAIR_FEE",
+}
+"""Names here of constants that are called the same in two contracts."""
 
 
 def local(**changes: Any) -> dict[str, Any]:
@@ -78,7 +94,8 @@ def constants(file: str) -> dict[str, int]:
 @pytest.mark.parametrize("file", SOURCES)
 def test_bounds__as_in_the_contract__equal(file):
     source = constants(file)
-    assert {name: getattr(config, name) for name in SOURCES[file]} == {name: source[name] for name in SOURCES[file]}
+    mine = {name: getattr(config, ALIASES.get((file, name), name)) for name in SOURCES[file]}
+    assert mine == {name: source[name] for name in SOURCES[file]}
 
 
 def test_bounds__of_the_parameters__none_forgotten():
@@ -93,12 +110,13 @@ def test_bounds__of_the_parameters__none_forgotten():
         (config.Parameters, "IFloePool"),
         (config.Registry, "IValidatorRegistry"),
         (config.Limits, "IReportOracle"),
+        (config.Reserve, "IExitReserve"),
     ],
 )
 def test_parameters__order__that_of_the_struct(model, interface):
     text = (ROOT / f"interfaces/{interface}.vyi").read_text(encoding="utf-8")
     body = text.split("struct Parameters:")[1].split("\n\n")[0]
-    assert list(model.model_fields) == re.findall(r"^    (\w+): uint256", body, re.MULTILINE)
+    assert list(model.model_fields) == re.findall(r"^    (\w+): (?:uint256|bool)", body, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +183,76 @@ def test_oracle__committee_of_the_parameter_file__that_of_the_contract(protocol)
         config.parse(local(oracle__members=[SOMEBODY, SOMEBODY.lower()], oracle__quorum=2))
 
 
+def deploy_reserve(protocol: Protocol, content: dict[str, Any]) -> Any:
+    """Deploy an exit reserve with what a parameter file says."""
+    parameters = config.parse(content).liquidity.reserve.as_tuple()
+    return protocol.evm.deploy("ExitReserve", protocol.pool, protocol.admin, parameters)
+
+
+@pytest.mark.parametrize("name", ["fee_min", "fee_max", "target", "min_ticket"])
+@pytest.mark.parametrize("edge", [0, 1])
+def test_reserve__edges_of_the_parameter_file__those_of_the_contract(protocol, name, edge):
+    value = EDGES[f"liquidity__reserve__{name}"][edge]
+    content = local(**{f"liquidity__reserve__{name}": value})
+    reserve = deploy_reserve(protocol, content)
+    assert tuple(reserve.parameters()) == config.parse(content).liquidity.reserve.as_tuple()
+    beyond = {**content["liquidity"]["reserve"], name: value + (1 if edge else -1)}
+    if beyond[name] >= 0:
+        with reverts("parameter: out of bounds"):
+            reserve.set_parameters(tuple(beyond.values()), sender=protocol.admin)
+
+
+def test_reserve__target_of_the_parameter_file__by_value_or_fixed(protocol):
+    for of_value in (False, True):
+        assert deploy_reserve(protocol, local(liquidity__reserve__of_value=of_value)).parameters().of_value is of_value
+    with pytest.raises(ConfigError, match=r"liquidity\.reserve\.of_value"):
+        config.parse(local(liquidity__reserve__of_value=1))
+    with pytest.raises(ConfigError, match=r"liquidity\.reserve: fee_min must not exceed fee_max"):
+        config.parse(local(liquidity__reserve__fee_min=20_001))
+
+
+def deploy_pair(protocol: Protocol, pair: tuple[int, ...]) -> Any:
+    return protocol.evm.deploy("StablePair", protocol.pool, protocol.admin, SOMEBODY, *pair)
+
+
+@pytest.mark.parametrize("name", ["fee", "off_peg", "admin_ppm", "amplification"])
+@pytest.mark.parametrize("edge", [0, 1])
+def test_pair__edges_of_the_parameter_file__those_of_the_contract(protocol, name, edge):
+    value = EDGES[f"liquidity__pair__{name}"][edge]
+    content = local(**{f"liquidity__pair__{name}": value})
+    wanted = config.parse(content).liquidity.pair
+    pair = deploy_pair(protocol, wanted.as_tuple())
+    live = pair.parameters()
+    assert (live.fee, live.off_peg, live.admin_ppm, pair.amplification()) == wanted.as_tuple()
+    beyond = {**content["liquidity"]["pair"], name: value + (1 if edge else -1)}
+    if beyond[name] >= 0:
+        with reverts("parameter: out of bounds"):
+            deploy_pair(protocol, tuple(beyond.values()))
+
+
+@pytest.mark.parametrize(
+    ("weth", "problem"),
+    [
+        (None, "not an address"),
+        ("deployer", "not an address, nor 'deploy'"),
+        (0xC02AAA39B223FE8D0A0E5C4F27EAD9083C756CC2, "put quotes"),
+        ("0x" + "00" * 20, "the zero address"),
+        ("0xc02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2", "wrong checksum"),
+    ],
+)
+def test_parse__weth_that_is_none__refused(weth, problem):
+    with pytest.raises(ConfigError, match=rf"liquidity\.weth: .*{problem}"):
+        config.parse(local(liquidity__weth=weth))
+
+
+def test_parse__weth_on_mainnet__is_named():
+    content = named(yaml.safe_load((config.FOLDER / "mainnet.yaml").read_text(encoding="utf-8")))
+    assert config.parse(content).liquidity.weth == "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
+    content["liquidity"]["weth"] = "deploy"
+    with pytest.raises(ConfigError, match=r"liquidity\.weth: mainnet has one; name its address"):
+        config.parse(content)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -218,14 +306,19 @@ def test_fork_rows__electra_and_later__state_tree_of_64_leaves():
         assert balances == (64 + 12) * 2 * 2**38
 
 
-@pytest.mark.parametrize("network", config.networks())
-def test_load__every_committed_file__good_once_roles_are_named(network):
-    content = yaml.safe_load((config.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
+def named(content: dict[str, Any]) -> dict[str, Any]:
+    """Put accounts into a parameter file."""
     content["roles"] = {
         name: [SOMEBODY] if isinstance(value, list) else SOMEBODY for name, value in local()["roles"].items()
     }
     content["oracle"] |= {"members": [SOMEBODY, *OTHERS], "quorum": 2}
     content["fees"]["treasury"] = SOMEBODY
+    return content
+
+
+@pytest.mark.parametrize("network", config.networks())
+def test_load__every_committed_file__good_once_roles_are_named(network):
+    content = named(yaml.safe_load((config.FOLDER / f"{network}.yaml").read_text(encoding="utf-8")))
     assert config.parse(content).chain_id == {"local": 31337, "hoodi": 560048, "mainnet": 1}[network]
 
 
@@ -274,6 +367,14 @@ EDGES = {
     "oracle__limits__alarm_bps": (config.MIN_ALARM_BPS, config.MAX_ALARM_BPS),
     "fees__treasury_bps": (0, config.MAX_TREASURY_BPS),
     "fees__cover_bps": (0, config.MAX_COVER_BPS),
+    "liquidity__reserve__fee_min": (0, 20_000),
+    "liquidity__reserve__fee_max": (500, config.MAX_RESERVE_FEE),
+    "liquidity__reserve__target": (0, config.U96),
+    "liquidity__reserve__min_ticket": (config.LOWEST_MIN_TICKET, config.HIGHEST_MIN_TICKET),
+    "liquidity__pair__fee": (config.MIN_PAIR_FEE, config.MAX_PAIR_FEE),
+    "liquidity__pair__off_peg": (config.MIN_OFF_PEG, config.MAX_OFF_PEG),
+    "liquidity__pair__admin_ppm": (0, config.MAX_ADMIN_PPM),
+    "liquidity__pair__amplification": (config.MIN_AMPLIFICATION, config.MAX_AMPLIFICATION),
     "registry__slashing_bps": (1, config.BPS),
     "registry__promise": (config.MIN_PROMISE, config.MAX_PROMISE),
     "beacon__genesis_time": (1, 2**64 - 1),
