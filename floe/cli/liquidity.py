@@ -179,7 +179,8 @@ def claim(floe: Floe, wallet: Wallet, owner: str | None) -> None:
     if len(due) == 1:
         call = Call("claim", market.gauge.claim, (owner, due[0][0]))
     else:
-        call = Call("claim", market.gauge.claim_all, (owner,))
+        # A token that gets too little gas is left out, and a node's estimate does not see that.
+        call = Call("claim", market.gauge.claim_all, (owner,), gas=GAS * len(earned))
     rows = [(f"to {owner}", market.show(token, amount)) for token, amount in due]
     receipt = carry_out(wallet, "Claim rewards", rows, [call])
     if receipt is not None:

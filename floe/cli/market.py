@@ -54,7 +54,9 @@ class Market:
 
     @property
     def pair_fee(self) -> int:
-        """Ppm that the pair takes of a trade now."""
+        """Ppm that the pair takes of a trade now; while it is empty, at least."""
+        if not self.ask(self.pair.totalSupply)[0]:
+            return int(self.floe.read(self.pair.parameters).fee)
         return self.ask(self.pair.fee)[0]
 
     @property
