@@ -20,7 +20,7 @@
             forfeited  what accounts that left by `emergency_exit` had earned since they were last settled: it stays
                        here, and belongs to nobody
 
-        So what stays here for good is below one wei for each account, and what was forfeited.
+        So what stays here for good is below one wei for each account, below two of the rest, and what was forfeited.
 
         Staking and withdrawing never call a reward token: whatever one of them does, it can hold up nobody's stake and
         no other token. Each token is paid out of what was notified of it, and of nothing else.
