@@ -12,6 +12,7 @@ import click
 from floe.cli.amounts import show
 from floe.cli.market import GAS, LP, RESERVE_SHARES, Market, carry_out, less, of_held, tell
 from floe.cli.session import Call, Floe, Wallet
+from floe.market.live import CROWD
 
 
 def add(
@@ -33,11 +34,16 @@ def add(
     if shares:
         of_held(wallet, floe.pool, "floETH", shares)
     expected = market.ask(pair.preview_add, ether, shares)[0]
-    least = less(expected, _tolerance(slippage_ppm, market.pair_fee))
+    least, why = market.least(
+        expected,
+        lambda model: model.add_liquidity(CROWD, ether, shares, 0, CROWD),
+        lambda model: model.preview_add(ether, shares),
+        slippage_ppm,
+    )
     approvals = market.approval(wallet, floe.pool, pair, shares) if shares else []
     call = Call("add", pair.add_liquidity, (shares, least, receiver), value=ether, gas=GAS if approvals else None)
     paid = " and ".join(show(amount, name) for amount, name in ((ether, "ETH"), (shares, "floETH")) if amount)
-    rows = [("pay", paid), ("receive", f"{show(expected, LP)}, at least {show(least, LP)}")]
+    rows = [("pay", paid), ("receive", f"{show(expected, LP)}, at least {show(least, LP)}"), ("accepted", why)]
     _received_by(rows, wallet, receiver)
     receipt = carry_out(wallet, "Add liquidity to the pair", rows, [*approvals, call])
     if receipt is not None:
@@ -85,8 +91,9 @@ def remove(
     market = Market(floe)
     pair, receiver = market.pair, receiver or wallet.address
     liquidity = of_held(wallet, pair, LP, liquidity, _staked(market, wallet.address))
-    tolerance = _tolerance(slippage_ppm, market.pair_fee)
     if only is None:
+        tolerance = _tolerance(slippage_ppm, market.pair_fee)
+        why = f"{tolerance / 10_000:g} % less than quoted"
         ether, shares = market.ask(pair.preview_remove, liquidity)
         least = (less(ether, tolerance), less(shares, tolerance))
         call = Call("remove", pair.remove_liquidity, (liquidity, *least, receiver))
@@ -96,9 +103,15 @@ def remove(
         of_ether = only == "ether"
         name = "ETH" if of_ether else "floETH"
         paid = market.ask(pair.preview_remove_one, liquidity, of_ether)[0]
-        call = Call("remove", pair.remove_one, (liquidity, of_ether, less(paid, tolerance), receiver))
-        expected, accepted = show(paid, name), show(less(paid, tolerance), name)
-    rows = [("pay", show(liquidity, LP)), ("receive", expected), ("at least", accepted)]
+        one, why = market.least(
+            paid,
+            lambda model: model.remove_one(CROWD, liquidity, of_ether, 0, CROWD),
+            lambda model: model.preview_remove_one(liquidity, of_ether),
+            slippage_ppm,
+        )
+        call = Call("remove", pair.remove_one, (liquidity, of_ether, one, receiver))
+        expected, accepted = show(paid, name), show(one, name)
+    rows = [("pay", show(liquidity, LP)), ("receive", f"{expected}, at least {accepted}"), ("accepted", why)]
     _received_by(rows, wallet, receiver)
     receipt = carry_out(wallet, "Remove liquidity from the pair", rows, [call])
     if receipt is None:
@@ -108,7 +121,7 @@ def remove(
         got = f"{show(int(event.assets), 'ETH')} and {show(int(event.shares), 'floETH')}"
     else:
         [event] = pair.OneRemoved.from_receipt(receipt)
-        got = show(int(event.amount), "ETH" if event.of_ether else "floETH")
+        got = show(int(event.out), "ETH" if event.of_ether else "floETH")
     tell(wallet, f"removed {show(liquidity, LP)}: {got}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,9 @@ from floe.cli.amounts import show
 from floe.cli.session import Call, Floe, Wallet
 from floe.cli.words import RefusedError, refusals
 from floe.deploy.find import contracts
+from floe.market.live import Live, PairState, PoolState, ReserveState, State
+from floe.model.exit_reserve import ReserveParameters
+from floe.model.stable_pair import Fees, StablePair
 
 MARKET = ("StablePair", "ExitReserve", "Gauge")
 """Contracts that people trade with, and are rewarded by."""
@@ -49,6 +53,75 @@ class Market:
     def _call(self, contract: str, data: bytes) -> bytes:
         with refusals():
             return bytes(self.floe.provider.web3.eth.call({"to": contract, "data": encode_hex(data)}, self.floe.block))
+
+    # --- the model ---
+
+    def state(self) -> State:
+        """Read what the model needs to go on from here."""
+        floe = self.floe
+        line = floe.read(floe.lens.protocol).line
+        words = tuple(int(word) for word in floe.read(floe.pool.state))
+        return State(
+            PoolState(floe.now, words, int(line.tail), int(line.filled), int(line.paid_in)),
+            self._pair(),
+            self._reserve(),
+        )
+
+    def _pair(self) -> PairState | None:
+        floe, pair = self.floe, self.pair
+        [supply] = self.ask(pair.totalSupply)
+        if not supply:
+            return None
+        eth, floeth = self.ask(pair.balances)
+        known = floe.read(pair.parameters)
+        return PairState(
+            eth=eth,
+            floeth=floeth,
+            locked=int(floe.read(pair.locked)),
+            supply=supply,
+            amplification=int(floe.read(pair.amplification)),
+            fees=Fees(int(known.fee), int(known.off_peg), int(known.admin_ppm)),
+        )
+
+    def _reserve(self) -> ReserveState:
+        floe, reserve = self.floe, self.reserve
+        known = floe.read(reserve.parameters)
+        return ReserveState(
+            cash=int(floe.read(reserve.cash)),
+            held=int(floe.read(reserve.held)),
+            queued=int(floe.read(reserve.queued)),
+            parameters=ReserveParameters(
+                int(known.fee_min), int(known.fee_max), int(known.target), bool(known.of_value), int(known.min_ticket)
+            ),
+        )
+
+    def least(
+        self,
+        expected: int,
+        trade: Callable[[StablePair], int],
+        preview: Callable[[StablePair], int],
+        slippage_ppm: int | None,
+    ) -> tuple[int, str]:
+        """Return the least to accept of what a trade with the pair should give, and why, in words.
+
+        With a tolerance as named. Without one: a sandwich of a trade that moves the price by m gains about m less twice
+        the fee, so up to there the fee is a safe tolerance, and beyond it nothing is. What time alone takes, while
+        rewards stream in, is accepted in any case. `trade` and `preview` are done on the model.
+        """
+        if slippage_ppm is not None:
+            return less(expected, slippage_ppm), f"{slippage_ppm / 10_000:g} % less than quoted"
+        live = Live(self.state())
+        pair = live.pair
+        if pair is None:
+            return expected, "what is quoted: nobody else has provided anything"
+        drifted = min(live.later(lambda: preview(pair)), expected)
+        fee, shift = self.pair_fee, live.shift_ppm(lambda: trade(pair))
+        if shift <= 2 * fee:
+            return less(drifted, fee), f"{fee / 10_000:g} % less than quoted, the pair's fee"
+        return drifted, (
+            f"what is quoted: alone it moves the price by {shift / 10_000:.4f} %, more than twice the fee, "
+            "and accepting less would invite a sandwich"
+        )
 
     # --- paying ---
 

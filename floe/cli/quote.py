@@ -17,6 +17,7 @@ from floe.cli.tickets import wait_fields
 from floe.cli.waiting import Wait, flow
 from floe.cli.words import RefusedError, in_words
 from floe.deploy.execute import network_name
+from floe.market.live import CROWD
 from floe.market.search import largest
 from floe.market.ways import INSTANT, PAIR, QUEUE, RESERVE, Way, best, fitting, value
 from floe.report import tables
@@ -187,12 +188,17 @@ def sell(floe: Floe, wallet: Wallet, shares: int | None, through: str, slippage_
         whys = "; ".join(f"{one.name}: {one.why}" for one in quote.ways if one.why and through in (BEST, one.name))
         raise click.ClickException(f"not all of it can be sold at once. {whys}")
     market, owner = quote.market, wallet.address
-    fees = {
-        INSTANT: int(quote.now.limits.parameters.instant_fee_min),
-        RESERVE: market.reserve_fee,
-        PAIR: market.pair_fee,
-    }
-    least = less(way.ether, fees[way.name] if slippage_ppm is None else slippage_ppm)
+    if way.name == PAIR:
+        least, why = market.least(
+            way.ether,
+            lambda pair: pair.sell(CROWD, shares, 0, CROWD),
+            lambda pair: pair.preview_sell(shares),
+            slippage_ppm,
+        )
+    else:
+        fee = market.reserve_fee if way.name == RESERVE else int(quote.now.limits.parameters.instant_fee_min)
+        tolerance = fee if slippage_ppm is None else slippage_ppm
+        least, why = less(way.ether, tolerance), f"{tolerance / 10_000:g} % less than quoted"
     contract = {INSTANT: floe.pool, RESERVE: market.reserve, PAIR: market.pair}[way.name]
     approvals = [] if way.name == INSTANT else market.approval(wallet, floe.pool, contract, shares)
     if way.name == INSTANT:
@@ -203,6 +209,7 @@ def sell(floe: Floe, wallet: Wallet, shares: int | None, through: str, slippage_
         ("pay", show(shares, "floETH")),
         ("through", way.name),
         ("receive", f"{show(way.ether, 'ETH')}, at least {show(least, 'ETH')}"),
+        ("accepted", why),
         ("cost", f"{way.cost_ppm / 10_000:.4f} % of the redemption value"),
         ("for comparison", f"the queue would pay {show(quote.worth(shares), 'ETH')}, {_when(quote.wait)}"),
     ]

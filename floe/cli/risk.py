@@ -23,10 +23,8 @@ from floe.cli.tickets import wait_fields
 from floe.cli.waiting import MAINNET_SLOTS_PER_EPOCH, Flow, Wait, flow
 from floe.deploy.execute import network_name
 from floe.market.crowd import Departure
-from floe.market.live import Live, PairState, PoolState, ReserveState
+from floe.market.live import Live
 from floe.market.ways import INSTANT, PAIR, QUEUE, RESERVE, ppm, value
-from floe.model.exit_reserve import ReserveParameters
-from floe.model.stable_pair import Fees
 from floe.report import market_picture, tables
 
 PPM = 1_000_000
@@ -61,14 +59,7 @@ class Risk:
         self.floe, self.market = floe, Market(floe)
         self.patience_ppm = patience_ppm
         self.now = floe.read(floe.lens.protocol)
-        self.pool_state = PoolState(
-            now=floe.now,
-            words=tuple(int(word) for word in floe.read(floe.pool.state)),
-            tail=int(self.now.line.tail),
-            filled=int(self.now.line.filled),
-            paid_in=int(self.now.line.paid_in),
-        )
-        self.pair_state, self.reserve_state = read_pair(self.market), read_reserve(self.market)
+        self.state = self.market.state()
         live = self.live()
         self.reserve_target = live.reserve.target()
         """Wei with which the reserve's sales are cheapest."""
@@ -82,8 +73,8 @@ class Risk:
         """The state when the crowd has sold; the rest of it waits."""
         before = flow(floe, self.now)
         self.flow = replace(before, buffer=live.pool.buffer(), exit_rate=live.pool.exit_rate())
-        self.wait = longest(self.flow, self.pool_state.tail + self.departure.waiting)
-        self.reserve_wait = longest(self.flow, self.pool_state.tail + self.departure.waiting + live.reserve.held)
+        self.wait = longest(self.flow, self.state.pool.tail + self.departure.waiting)
+        self.reserve_wait = longest(self.flow, self.state.pool.tail + self.departure.waiting + live.reserve.held)
 
     @property
     def free(self) -> int:
@@ -96,38 +87,7 @@ class Risk:
 
     def live(self) -> Live:
         """Return the model in the state of now."""
-        return Live(self.pool_state, self.pair_state, self.reserve_state)
-
-
-def read_pair(market: Market) -> PairState | None:
-    """Read the pair; None while nobody has provided anything."""
-    floe, pair = market.floe, market.pair
-    if not (supply := int(floe.read(pair.totalSupply))):
-        return None
-    eth, floeth = market.ask(pair.balances)
-    known = floe.read(pair.parameters)
-    return PairState(
-        eth=eth,
-        floeth=floeth,
-        locked=int(floe.read(pair.locked)),
-        supply=supply,
-        amplification=int(floe.read(pair.amplification)),
-        fees=Fees(int(known.fee), int(known.off_peg), int(known.admin_ppm)),
-    )
-
-
-def read_reserve(market: Market) -> ReserveState:
-    """Read the reserve."""
-    floe, reserve = market.floe, market.reserve
-    known = floe.read(reserve.parameters)
-    return ReserveState(
-        cash=int(floe.read(reserve.cash)),
-        held=int(floe.read(reserve.held)),
-        queued=int(floe.read(reserve.queued)),
-        parameters=ReserveParameters(
-            int(known.fee_min), int(known.fee_max), int(known.target), bool(known.of_value), int(known.min_ticket)
-        ),
-    )
+        return Live(self.state)
 
 
 def longest(there: Flow, end: int) -> Wait:
@@ -208,20 +168,20 @@ def _signed(price: int, rate: int) -> str:
 
 
 def _depth(risk: Risk, console: Console) -> None:
-    if risk.depth is None or risk.pair_state is None:
+    if risk.depth is None or risk.state.pair is None:
         return
     (sold, brings), (paid, buys) = risk.depth
     rows = [
         ["down", f"{tables.eth(sold)} floETH sold", f"{tables.eth(brings)} ETH"],
         ["up", f"{tables.eth(paid)} ETH paid", f"{tables.eth(buys)} floETH"],
     ]
-    state = risk.pair_state
+    state = risk.state.pair
     holds = f"{show(state.eth, 'ETH')} and {show(state.floeth, 'floETH')}"
     console.print(columns(f"What moves the pair's price by 1 %; it holds {holds}", ("", "takes", "for"), rows))
 
 
 def _liquidity(risk: Risk, console: Console) -> None:
-    limits, reserve = risk.now.limits, risk.reserve_state
+    limits, reserve = risk.now.limits, risk.state.reserve
     full = int(risk.now.assets) * int(limits.parameters.allowance_bps) // BPS
     rows: list[list[str | Bar]] = [
         ["exit reserve, of its target", *_part(reserve.cash, risk.reserve_target)],
@@ -322,10 +282,10 @@ def _fields(risk: Risk) -> dict[str, Any]:
             "average_seconds": None if risk.average is None else risk.average.seconds,
         },
         "pair": None
-        if risk.pair_state is None or risk.depth is None
+        if risk.state.pair is None or risk.depth is None
         else {
-            "ether_wei": risk.pair_state.eth,
-            "floeth_shares": risk.pair_state.floeth,
+            "ether_wei": risk.state.pair.eth,
+            "floeth_shares": risk.state.pair.floeth,
             "fee_ppm": risk.market.pair_fee,
             "down_shares": risk.depth[0][0],
             "down_brings_wei": risk.depth[0][1],
@@ -333,10 +293,10 @@ def _fields(risk: Risk) -> dict[str, Any]:
             "up_brings_shares": risk.depth[1][1],
         },
         "reserve": {
-            "cash_wei": risk.reserve_state.cash,
+            "cash_wei": risk.state.reserve.cash,
             "target_wei": risk.reserve_target,
-            "held_shares": risk.reserve_state.held,
-            "queued_shares": risk.reserve_state.queued,
+            "held_shares": risk.state.reserve.held,
+            "queued_shares": risk.state.reserve.queued,
             "fee_ppm": risk.market.ask(risk.market.reserve.fee)[0],
         },
         "instant": {

@@ -12,7 +12,7 @@ from typing import TypeVar
 from floe.market.crowd import Departure, Offer, leave
 from floe.market.search import largest
 from floe.market.ways import INSTANT, PAIR, RESERVE, value
-from floe.model.basics import GWEI, PPM, U80, U96, UNLIMITED, Address, Revert
+from floe.model.basics import GWEI, PPM, U80, U96, UNLIMITED, Address, Revert, ceil_div
 from floe.model.exit_reserve import ExitReserve, ReserveParameters
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
@@ -28,9 +28,11 @@ def _address(number: int) -> Address:
     return f"0x{number:040x}"
 
 
+PATIENCE = 600
+"""Seconds within which a transaction should be in a block."""
 ACCOUNTS = Accounts(*(_address(number) for number in range(1, 11)))
 PAIR_AT, RESERVE_AT, CROWD = _address(11), _address(12), _address(13)
-"""CROWD holds as much floETH and ETH as it needs."""
+"""CROWD holds as much floETH, liquidity and ETH as it needs."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,20 @@ class ReserveState:
     parameters: ReserveParameters
 
 
+@dataclass(frozen=True)
+class State:
+    """What was read, all at one block."""
+
+    pool: PoolState
+    pair: PairState | None
+    reserve: ReserveState
+
+
 class Live:
     """The protocol as it stands, and a crowd that can trade with it."""
 
-    def __init__(self, pool: PoolState, pair: PairState | None, reserve: ReserveState) -> None:
+    def __init__(self, state: State) -> None:
+        pool, pair, reserve = state.pool, state.pair, state.reserve
         self.protocol = Protocol(ACCOUNTS, _parameters(pool.words[6]), 0, GWEI, pool.now)
         self.pool: Pool = self.protocol.pool
         _restore(self.pool, pool)
@@ -87,6 +99,7 @@ class Live:
             PAIR_AT, ACCOUNTS.admin, ACCOUNTS.fee_recipient, state.fees, state.amplification
         )
         pair.eth, pair.floeth, pair.locked_then, pair.erc20.supply = state.eth, state.floeth, state.locked, state.supply
+        pair.erc20.balances[CROWD] = state.supply
         self.protocol.chain.ether[PAIR_AT] = state.eth
         self.pool.balances[PAIR_AT] = state.floeth
         return pair
@@ -111,6 +124,28 @@ class Live:
             return None
         finally:
             self.protocol.restore(before)
+
+    # --- what is accepted ---
+
+    def shift_ppm(self, trade: Callable[[], object]) -> int:
+        """Return by how much a trade would move the pair's price, up or down, in ppm (rounded up); 0 if refused."""
+        price = self.price()
+        moved = self.trial(lambda: (trade(), self.price())[1])
+        return 0 if not price or moved is None else ceil_div(abs(moved - price) * PPM, price)
+
+    def later(self, preview: Callable[[], int]) -> int:
+        """Return the least that a preview promises now and within `PATIENCE`, while nobody trades; 0 if refused.
+
+        Rewards and fees stream in meanwhile, and what is bought becomes dearer by as much.
+        """
+        chain = self.protocol.chain
+        start = chain.now
+        try:
+            chain.now = start + PATIENCE
+            after = self.trial(preview) or 0
+        finally:
+            chain.now = start
+        return min(self.trial(preview) or 0, after)
 
     # --- the pair ---
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from floe.market.live import CROWD, Live, PairState, PoolState, ReserveState
+from floe.market.live import CROWD, Live, PairState, PoolState, ReserveState, State
 from floe.market.ways import INSTANT, PAIR, RESERVE
 from floe.model import Accounts, Parameters, Protocol, Report, Revert
 from floe.model.basics import DAY, ETHER, GWEI, PPM, UNLIMITED
@@ -67,12 +67,12 @@ def read(there: World) -> Live:
     """Read a world as the command line reads a chain."""
     made, pair, reserve = there
     queue, supply = made.queue, pair.erc20.supply
-    state = PoolState(made.chain.now, made.pool.words(), queue.tail(), queue.filled(), queue.filled_ether[-1])
-    return Live(
-        state,
+    state = State(
+        PoolState(made.chain.now, made.pool.words(), queue.tail(), queue.filled(), queue.filled_ether[-1]),
         PairState(pair.eth, pair.floeth, pair.locked(), supply, pair.amplification(), pair.fees) if supply else None,
         ReserveState(reserve.cash, reserve.held, reserve.queued, reserve.parameters),
     )
+    return Live(state)
 
 
 @pytest.mark.parametrize("pending_loss", [0, 11 * ETHER + 1])
@@ -107,7 +107,7 @@ def test_live__words_that_no_pool_has__refused():
     words = world().made.pool.words()
     wrong = PoolState(NOW, (words[0] | 1 << 250, *words[1:]), 0, 0, 0)
     with pytest.raises(ValueError, match="not the state of a pool"):
-        Live(wrong, None, ReserveState(0, 0, 0, RESERVE_PARAMETERS))
+        Live(State(wrong, None, ReserveState(0, 0, 0, RESERVE_PARAMETERS)))
 
 
 def test_trial__refused_or_not__nothing_changes():
@@ -120,6 +120,38 @@ def test_trial__refused_or_not__nothing_changes():
     assert live.protocol.checkpoint() == before
     with pytest.raises(ZeroDivisionError):
         live.trial(lambda: 1 // 0)
+
+
+# --- what is accepted ---
+
+
+def test_shift__a_sale__how_far_the_price_falls():
+    live = read(world())
+    pair, before = live.pair, live.price()
+    assert pair is not None
+    assert before is not None
+    shift = live.shift_ppm(lambda: pair.sell(CROWD, 5 * ETHER, 0, CROWD))
+    after = live.price_after_sale(5 * ETHER)
+    assert after is not None
+    assert shift - 1 < (before - after) * PPM / before <= shift
+    assert live.price() == before
+    assert live.shift_ppm(lambda: pair.remove_liquidity(CROWD, ETHER, 0, 0, CROWD)) <= 1
+    assert live.shift_ppm(lambda: pair.sell(CROWD, 0, 0, CROWD)) == 0  # refused
+
+
+def test_later__rewards_stream_in__what_is_bought_becomes_dearer():
+    live = read(world())
+    pair = live.pair
+    assert pair is not None
+    assert live.pool.locked() > 0
+    bought = pair.preview_buy(ETHER)
+    least = live.later(lambda: pair.preview_buy(ETHER))
+    assert least < bought
+    assert bought - least < bought // 10**5  # ten minutes of a seventh of an ETH a day on a thousand
+    sold = pair.preview_sell(ETHER)
+    assert live.later(lambda: pair.preview_sell(ETHER)) == sold  # worth more later
+    assert live.pool.chain.now == NOW + DAY + DAY // 3 + DAY // 5
+    assert live.later(lambda: pair.preview_sell(0)) == 0  # refused
 
 
 # --- prices and depth ---
