@@ -18,7 +18,7 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import encode_hex
 
 from floe.deploy import record as records
-from floe.deploy.config import Config
+from floe.deploy.config import DEPLOY, Config
 from floe.deploy.plan import Step, plan
 from floe.deploy.record import Deployed, Record
 
@@ -69,6 +69,9 @@ def deploy(account: Any, config: Config, file: Path, say: Say = lambda _: None) 
         raise DeployError(
             f"there is no deposit contract at {config.beacon.deposit_contract}: is beacon.deposit_contract right?"
         )
+    weth = config.liquidity.weth
+    if not (weth == DEPLOY or is_development(provider) or _code(provider, weth)):
+        raise DeployError(f"there is no WETH at {weth}: is liquidity.weth right?")
     for step in plan(config, account.address, record.first_nonce):
         done = record.contracts.get(step.contract)
         if done is None:

@@ -2,7 +2,8 @@
 
 The contracts know each other as immutables, so every address has to be known before the first transaction. A
 contract's address follows from its deployer and the deployer's nonce; the order is such that what a constructor calls
-is there already. The pool's constructor asks the vaults, those of all that come after it ask the pool.
+is there already. The pool's constructor asks the vaults, those of all that come after it ask the pool, and the zap's
+asks all that it calls.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from eth_utils.crypto import keccak
 
 from floe import build
 from floe.beacon.deposit import credentials
-from floe.deploy.config import Config
+from floe.deploy.config import DEPLOY, Config
 
 ORDER = (
     "Timelock",
@@ -31,8 +32,17 @@ ORDER = (
     "RebasingToken",
     "Pauser",
     "Lens",
+    "ExitReserve",
+    "StablePair",
+    "Gauge",
+    "WethVault",
+    "RateProvider",
+    "Zap",
 )
-"""Contracts in the order of their nonces."""
+"""Contracts in the order of their nonces; on a chain without WETH, `order` puts that in."""
+
+WETH = "WETH9"
+"""What WETH is called among the contracts, ours or the chain's own."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,19 @@ def contract_address(deployer: str, nonce: int) -> str:
     return str(to_checksum_address(keccak(rlp.encode([to_canonical_address(deployer), nonce]))[12:]))
 
 
+def order(config: Config) -> tuple[str, ...]:
+    """Return the contracts that are deployed, in the order of their nonces."""
+    if config.liquidity.weth != DEPLOY:
+        return ORDER
+    first = ORDER.index("WethVault")
+    return (*ORDER[:first], WETH, *ORDER[first:])
+
+
 def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
     """Return the steps in order. Raises floe.build.BuildError when a contract does not compile."""
-    at = {name: contract_address(deployer, first_nonce + i) for i, name in enumerate(ORDER)}
+    names = order(config)
+    at = {name: contract_address(deployer, first_nonce + i) for i, name in enumerate(names)}
+    at.setdefault(WETH, config.liquidity.weth)
     roles = config.roles.resolved(deployer)
     oracle = config.oracle.resolved(deployer)
     fees = config.fees.resolved(deployer)
@@ -130,8 +150,15 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
         "RebasingToken": (at["FloePool"],),
         "Pauser": (at["FloePool"], at["Timelock"], roles.pause_keys, roles.resumers),
         "Lens": (at["FloePool"], at["RebasingToken"]),
+        "ExitReserve": (at["FloePool"], at["Timelock"], config.liquidity.reserve.as_tuple()),
+        "StablePair": (at["FloePool"], at["Timelock"], fees.treasury, *config.liquidity.pair.as_tuple()),
+        "Gauge": (at["StablePair"], at["Timelock"]),
+        WETH: (),
+        "WethVault": (at["FloePool"], at[WETH]),
+        "RateProvider": (at["FloePool"],),
+        "Zap": (at["FloePool"], at[WETH], at["RebasingToken"], at["ExitReserve"], at["StablePair"]),
     }
-    artifacts = build.load_many(ORDER)
+    artifacts = build.load_many(names)
     return [
         Step(
             contract=name,
@@ -142,13 +169,23 @@ def plan(config: Config, deployer: str, first_nonce: int) -> list[Step]:
             artifact=artifacts[name],
             code=expected_code(artifacts[name], at, config),
         )
-        for i, name in enumerate(ORDER)
+        for i, name in enumerate(names)
     ]
 
 
 # --- the code on chain ---
 
-TOKEN_NAMES = {"FloePool": "Floe ETH", "RebasingToken": "Floe ETH rebasing"}
+SNEKMATE_TOKENS = {
+    "ExitReserve": ("Floe exit reserve", "flRES"),
+    "StablePair": ("Floe ETH pair", "flLP"),
+    "WethVault": ("Floe ETH for WETH", "wfETH"),
+}
+"""Names and symbols of the tokens that keep these as immutables."""
+TOKEN_NAMES = {
+    "FloePool": "Floe ETH",
+    "RebasingToken": "Floe ETH rebasing",
+    **{contract: name for contract, (name, _) in SNEKMATE_TOKENS.items()},
+}
 DOMAIN_NAMES = {**TOKEN_NAMES, "ReportOracle": "Floe ReportOracle"}
 """Names of the EIP-712 domains; their version is "1"."""
 
@@ -179,7 +216,12 @@ def _value(contract: str, immutable: str, at: dict[str, str], config: Config) ->
         "WITHDRAWAL_VAULT": "WithdrawalVault",
         "EXECUTION_VAULT": "ExecutionVault",
         "VAULT": "WithdrawalVault",
+        "WETH": WETH,
+        "RESERVE": "ExitReserve",
+        "PAIR": "StablePair",
     }
+    if contract == "Gauge":
+        peers["TOKEN"] = "StablePair"
     if immutable in peers:
         return _word(at[peers[immutable]])
     if immutable == "CREDENTIALS":
@@ -202,6 +244,9 @@ def _value(contract: str, immutable: str, at: dict[str, str], config: Config) ->
     }
     if immutable in domain and contract in DOMAIN_NAMES:
         return domain[immutable](DOMAIN_NAMES[contract])
+    if contract in SNEKMATE_TOKENS:
+        name, symbol = SNEKMATE_TOKENS[contract]
+        return {"name": _text(name), "symbol": _text(symbol), "decimals": (18).to_bytes(32, "big")}.get(immutable)
     return None
 
 

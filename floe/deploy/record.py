@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from floe.build import ROOT
-from floe.deploy.plan import ORDER
+from floe.deploy.config import DEPLOY
+from floe.deploy.plan import ORDER, WETH
 
 FOLDER = ROOT / "deployments"
 """Where the records are, one file for each network."""
@@ -62,7 +63,10 @@ class Record(BaseModel):
         return min(item.block for item in self.contracts.values())
 
     def address(self, contract: str) -> str:
-        """Return where a contract is. Raises RecordError when it is not there yet."""
+        """Return where a contract is; WETH may be the chain's own. Raises RecordError when it is not there yet."""
+        weth = self.config.get("liquidity", {}).get("weth", DEPLOY)
+        if contract == WETH and weth != DEPLOY:
+            return str(weth)
         if contract not in self.contracts:
             raise RecordError(f"{contract} is not deployed on {self.network} yet: run `ape run deploy` again")
         return self.contracts[contract].address

@@ -15,7 +15,7 @@ from rich.table import Table
 from floe.beacon.addresses import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from floe.beacon.deposit import credentials
 from floe.deploy.config import ZERO_ADDRESS, Config
-from floe.deploy.plan import plan
+from floe.deploy.plan import WETH, plan
 from floe.deploy.record import Record
 from floe.report import events
 
@@ -24,6 +24,9 @@ REQUEST_CONTRACTS = {
     2: (7251, CONSOLIDATION_REQUESTS),
 }
 """Of the request types of EIP-7685: the EIP that brought each, and its contract."""
+
+LIQUIDITY = ("ExitReserve", "StablePair", "WethVault", "RateProvider", "Zap")
+"""Contracts of the liquidity room that know the pool."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def table(checks: list[Check]) -> Table:
 
 
 def contracts(record: Record) -> dict[str, Any]:
-    """Return the deployed contracts as Ape instances by name."""
-    return {name: getattr(ape.project, name).at(item.address) for name, item in record.contracts.items()}
+    """Return the contracts as Ape instances by name; WETH among them, whether or not it was deployed with them."""
+    return {name: getattr(ape.project, name).at(record.address(name)) for name in (*record.contracts, WETH)}
 
 
 def _code(record: Record, config: Config) -> list[Check]:
@@ -97,6 +100,9 @@ def _wiring(record: Record) -> list[Check]:
         ("FeeSplitter", "registry", at["FeeSplitter"].registry, "ValidatorRegistry"),
         ("RebasingToken", "pool", at["RebasingToken"].pool, "FloePool"),
         ("Pauser", "pool", at["Pauser"].pool, "FloePool"),
+        *((name, "pool", at[name].pool, "FloePool") for name in LIQUIDITY),
+        ("Gauge", "staked token", at["Gauge"].staked_token, "StablePair"),
+        ("WethVault", "WETH", at["WethVault"].asset, WETH),
     ]
     return [Check(contract, subject, record.address(peer), str(view())) for contract, subject, view, peer in read]
 
@@ -114,6 +120,7 @@ def _roles(record: Record, config: Config) -> list[Check]:
         },
         "ReportOracle": {"DEFAULT_ADMIN_ROLE": [timelock], "COUNCIL_ROLE": [roles.council]},
         "FeeSplitter": {"DEFAULT_ADMIN_ROLE": [timelock], "COUNCIL_ROLE": [roles.council]},
+        **{name: {"DEFAULT_ADMIN_ROLE": [timelock]} for name in ("ExitReserve", "StablePair", "Gauge")},
         "ValidatorRegistry": {
             "DEFAULT_ADMIN_ROLE": [timelock],
             "OPERATORS_ROLE": [roles.council],
@@ -165,6 +172,7 @@ def _values(record: Record, config: Config) -> list[Check]:
     for name, value in config.parameters.model_dump().items():
         rows.append(("FloePool", name, value, getattr(limits.parameters, name)))
     rows += [*_registry_values(at, record, config), *_oracle_values(at, record, config)]
+    rows += _liquidity_values(at, record, config)
     return [Check(*row[:2], *map(str, row[2:])) for row in rows]
 
 
@@ -206,6 +214,24 @@ def _oracle_values(at: dict[str, Any], record: Record, config: Config) -> list[t
     for name, value in zip(("treasury_bps", "cover_bps"), fees.parts(), strict=True):
         rows.append(("FeeSplitter", name, value, getattr(parts, name)))
     return rows
+
+
+def _liquidity_values(at: dict[str, Any], record: Record, config: Config) -> list[tuple[str, str, Any, Any]]:
+    reserve, pair = at["ExitReserve"].parameters(), at["StablePair"].parameters()
+    amplification = config.liquidity.pair.amplification
+    rows: list[tuple[str, str, Any, Any]] = [
+        ("ExitReserve", name, value, getattr(reserve, name))
+        for name, value in config.liquidity.reserve.model_dump().items()
+    ]
+    rows += [
+        ("StablePair", name, value, getattr(pair, name))
+        for name, value in config.liquidity.pair.model_dump(exclude={"amplification"}).items()
+    ]
+    rows.append(("StablePair", "amplification, hundredths", amplification, at["StablePair"].amplification()))
+    treasury = config.fees.resolved(record.deployer).treasury
+    rows.append(("StablePair", "fee receiver", treasury, at["StablePair"].fee_receiver()))
+    tokens = "\n".join(at["Gauge"].reward_tokens()) or "none"
+    return [*rows, ("Gauge", "reward tokens", "none", tokens)]
 
 
 def _lines(table: list[tuple[int, int, int]]) -> str:

@@ -12,8 +12,11 @@ from floe import build
 from floe.deploy import config as configs
 from floe.deploy import execute, record, verify
 from floe.deploy.execute import DeployError, deploy
-from floe.deploy.plan import ORDER, Code, contract_address, expected_code, plan
+from floe.deploy.plan import WETH, Code, contract_address, expected_code, order, plan
 from scripts.deploy import cli
+
+DEPLOYED = order(configs.load("local"))
+"""What is deployed on a chain that has no WETH."""
 
 
 class InterruptionError(Exception):
@@ -45,12 +48,12 @@ def test_deploy__fresh_account__all_of_it_reads_back(actors, config, file):
     done = deploy(actors["deployer"], config, file)
     checks = verify.verify(done, config)
     assert differing(checks) == []
-    assert list(done.contracts) == list(ORDER)
+    assert list(done.contracts) == list(DEPLOYED)
     assert [item.address for item in done.contracts.values()] == [
-        contract_address(actors["deployer"].address, first + i) for i in range(len(ORDER))
+        contract_address(actors["deployer"].address, first + i) for i in range(len(DEPLOYED))
     ]
-    assert {check.contract for check in checks} == set(ORDER)
-    assert len(checks) == 89
+    assert {check.contract for check in checks} == set(DEPLOYED)
+    assert len(checks) == 124
 
 
 def test_deploy__done__the_record_says_what_is_on_chain(actors, config, file):
@@ -74,7 +77,7 @@ def test_deploy__done_already__sends_nothing(actors, config, file):
     assert nonce(actors["deployer"]) == before
 
 
-@pytest.mark.parametrize("line", range(1, len(ORDER) + 1))
+@pytest.mark.parametrize("line", [1, 2, 5, len(DEPLOYED)])
 def test_deploy__stopped_before_the_record_knew__goes_on(actors, config, file, line):
     first = nonce(actors["deployer"])
     with pytest.raises(InterruptionError):
@@ -83,7 +86,7 @@ def test_deploy__stopped_before_the_record_knew__goes_on(actors, config, file, l
     done = deploy(actors["deployer"], config, file)
     # The first contract alone leaves no record: then everything starts again, one nonce later.
     assert done.first_nonce == (first + 1 if line == 1 else first)
-    assert nonce(actors["deployer"]) == done.first_nonce + len(ORDER)
+    assert nonce(actors["deployer"]) == done.first_nonce + len(DEPLOYED)
     assert differing(verify.verify(done, config)) == []
     eth = ape.networks.active_provider.web3.eth
     for item in done.contracts.values():
@@ -95,11 +98,11 @@ def test_deploy__stopped_again_and_again__goes_on_every_time(actors, config, fil
     deploy_one_more = stop_at(2)
     with pytest.raises(InterruptionError):
         deploy(actors["deployer"], config, file, deploy_one_more)
-    for line in range(3, len(ORDER) + 1):
+    for line in range(3, len(DEPLOYED) + 1):
         with pytest.raises(InterruptionError):
             deploy(actors["deployer"], config, file, stop_at(line))
     done = deploy(actors["deployer"], config, file)
-    assert nonce(actors["deployer"]) == first + len(ORDER)
+    assert nonce(actors["deployer"]) == first + len(DEPLOYED)
     assert differing(verify.verify(done, config)) == []
 
 
@@ -131,7 +134,7 @@ def test_deploy__nonce_used_for_something_else__stops_for_good(actors, config, f
     actors["deployer"].transfer(actors["outsider"], 1)
     before = nonce(actors["deployer"])
     for _ in range(2):
-        with pytest.raises(DeployError, match=f"planned for {ORDER[line]} at .* can never be completed"):
+        with pytest.raises(DeployError, match=f"planned for {DEPLOYED[line]} at .* can never be completed"):
             deploy(actors["deployer"], config, file)
     assert nonce(actors["deployer"]) == before
     # Only what was there already has been added.
@@ -214,7 +217,7 @@ def test_deploy__record_of_a_chain_that_is_gone__kept_and_starts_again(actors, c
     record.write(other, file)
     lines: list[str] = []
     again = deploy(actors["deployer"], config, file, lines.append)
-    assert again.first_nonce == done.first_nonce + len(ORDER)
+    assert again.first_nonce == done.first_nonce + len(DEPLOYED)
     assert lines[0] == "here.json was the record of another chain: it is now here.00000000.json"
     assert record.read(file.with_name("here.00000000.json")) == other
     assert record.read(file) == again
@@ -303,12 +306,12 @@ def done(actors, config, tmp_path_factory):
     return deploy(actors["deployer"], config, tmp_path_factory.mktemp("deployed") / "here.json")
 
 
-@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize("name", DEPLOYED)
 def test_verify__one_byte_of_code_differs__seen(done, config, name):
     provider = ape.networks.active_provider
     address = done.contracts[name].address
     code = bytearray(provider.web3.eth.get_code(address))
-    # The last byte is an immutable's, but for the timelock, which has none.
+    # The last byte is an immutable's, but for the timelock and WETH, which have none.
     code[-1] ^= 1
     provider.make_request("anvil_setCode", [address, "0x" + code.hex()])
     assert differing(verify.verify(done, config)) == [(name, "code and immutables")]
@@ -325,6 +328,11 @@ def test_verify__chain_has_other_values__every_one_seen(done, config, actors):
     content["oracle"]["limits"] = {name: value - (name != "frame_epochs") for name, value in limits.items()}
     content["oracle"]["limits"]["frame_epochs"] += 1
     content["fees"] = {name: outsider if name == "treasury" else value + 1 for name, value in content["fees"].items()}
+    reserve = content["liquidity"]["reserve"]
+    content["liquidity"]["reserve"] = {
+        name: not old if name == "of_value" else old + 1 for name, old in reserve.items()
+    }
+    content["liquidity"]["pair"] = {name: value + 1 for name, value in content["liquidity"]["pair"].items()}
     for section in ("parameters", "registry"):
         content[section] = {name: value + 1 for name, value in content[section].items()}
     for name in ("seed", "deposit_ceiling_gwei", "timelock_delay"):
@@ -343,6 +351,9 @@ def test_verify__chain_has_other_values__every_one_seen(done, config, actors):
             *(("ReportOracle", name) for name in configs.Limits.model_fields),
             ("FeeSplitter", "COUNCIL_ROLE"),
             *(("FeeSplitter", name) for name in configs.Fees.model_fields),
+            *(("ExitReserve", name) for name in configs.Reserve.model_fields),
+            *(("StablePair", name) for name in ("fee", "off_peg", "admin_ppm", "amplification, hundredths")),
+            ("StablePair", "fee receiver"),
             ("Pauser", "KEY_ROLE"),
             ("Pauser", "RESUME_ROLE"),
             ("Timelock", "PROPOSER_ROLE"),
@@ -351,6 +362,14 @@ def test_verify__chain_has_other_values__every_one_seen(done, config, actors):
             ("Timelock", "delay, seconds"),
         ]
     )
+
+
+def test_verify__reward_token_added__seen(done, config):
+    provider = ape.networks.active_provider
+    gauge, timelock, token = (verify.contracts(done)[name] for name in ("Gauge", "Timelock", "FloePool"))
+    provider.set_balance(timelock.address, 10**18)
+    gauge.add_reward(token, timelock, 7 * 86_400, sender=ape.accounts[timelock.address])
+    assert differing(verify.verify(done, config)) == [("Gauge", "reward tokens")]
 
 
 def test_verify__role_given_to_one_more__seen(done, config, actors):
@@ -365,6 +384,37 @@ def test_verify__role_given_to_one_more__seen(done, config, actors):
         ("FloePool", "ORACLE_ROLE"),
         ("FloePool", "PAUSER_ROLE"),
     ]
+
+
+# --- WETH ---
+
+
+def with_weth(config, address):
+    """Return parameters that name WETH's address."""
+    content = config.model_dump()
+    return configs.parse({**content, "liquidity": {**content["liquidity"], "weth": address}})
+
+
+def test_deploy__chain_has_weth__that_is_used_and_none_deployed(actors, config, file):
+    there = actors["outsider"].deploy(ape.project.WETH9)
+    named = with_weth(config, there.address)
+    done = deploy(actors["deployer"], named, file)
+    assert order(named) == tuple(name for name in DEPLOYED if name != WETH) == tuple(done.contracts)
+    checks = verify.verify(done, named)
+    assert differing(checks) == []
+    assert [check.found for check in checks if check.subject == "WETH"] == [there.address]
+    at = verify.contracts(done)
+    assert at["WethVault"].asset() == at[WETH].address == done.address(WETH) == there.address
+
+
+def test_deploy__public_chain_without_that_weth__sends_nothing(actors, config, file, monkeypatch):
+    named = with_weth(config, actors["outsider"].address)
+    monkeypatch.setattr(execute, "is_development", lambda _: False)
+    monkeypatch.setattr(execute, "has_deposit_contract", lambda *_: True)
+    before = nonce(actors["deployer"])
+    with pytest.raises(DeployError, match=r"no WETH at .*: is liquidity\.weth right\?"):
+        deploy(actors["deployer"], named, file)
+    assert nonce(actors["deployer"]) == before
 
 
 # --- the plan ---

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from floe.deploy import config as configs
 from floe.deploy import record
-from floe.deploy.plan import ORDER
+from floe.deploy.plan import order
 from scripts.deploy import cli
 
 
@@ -30,7 +30,7 @@ def test_deploy_command__local_chain__table_and_record(run, tmp_path):
         assert f"{name:<18} {item.address}  block {item.block}\n" in done.output
     again = run()
     assert again.exit_code == 0, again.output
-    assert again.output.count("  was there\n") == len(ORDER)
+    assert again.output.count("  was there\n") == len(order(configs.load("local")))
 
 
 def test_deploy_command__bad_parameter_file__its_mistakes_and_nothing_else(run, monkeypatch, tmp_path):
