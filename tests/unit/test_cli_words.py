@@ -16,17 +16,23 @@ from floe.cli.words import REASONS, RefusedError, in_words, plain, refusals
 from floe.deploy.record import RecordError
 
 CALLED = {
-    "FloePool.vy": ("deposit",),
-    "instant_exit.vy": ("redeem",),
-    "RebasingToken.vy": ("wrap", "unwrap"),
-    "WithdrawalQueue.vy": ("request", "claim", "claim_many"),
+    "pool/FloePool.vy": ("deposit",),
+    "pool/instant_exit.vy": ("redeem",),
+    "pool/RebasingToken.vy": ("wrap", "unwrap"),
+    "pool/WithdrawalQueue.vy": ("request", "claim", "claim_many"),
+    "liquidity/StablePair.vy": ("sell", "add_liquidity", "remove_liquidity", "remove_one"),
+    "liquidity/ExitReserve.vy": ("sell",),
+    "liquidity/reserve_shares.vy": ("deposit", "redeem"),
+    "liquidity/Gauge.vy": ("stake", "withdraw", "claim"),
 }
-"""Functions that the commands send transactions to, by the file of contracts/pool that documents them."""
+"""Functions that the commands send transactions to, by the file of contracts/ that documents them."""
+SNEKMATE = {"erc20: burn amount exceeds balance", "erc20: insufficient allowance"}
+"""Reasons of snekmate's modules."""
 
 
 def reasons_of(file: str, function: str) -> set[str]:
     """Return the reasons that the documentation of a function names."""
-    source = (ROOT / "contracts/pool" / file).read_text(encoding="utf-8")
+    source = (ROOT / "contracts" / file).read_text(encoding="utf-8")
     [documented] = re.findall(rf'^def {function}\(.*?:\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL)
     found = set(re.findall(r'"([a-zA-Z0-9 -]+: [^"]+)"', documented))
     assert found, function
@@ -43,7 +49,7 @@ def test_reasons__explained__exist():
     declared = set(
         re.findall(r'String\[32\]\) = "([^"]+)"', (ROOT / "contracts/lib/reasons.vy").read_text(encoding="utf-8"))
     )
-    assert REASONS.keys() - declared == set()
+    assert REASONS.keys() - declared == SNEKMATE
 
 
 def test_in_words__reason__stands_behind_its_explanation():
