@@ -1,7 +1,7 @@
 """The pair: ETH and floETH on a stableswap curve, the floETH counted at the pool's entry rate.
 
-x0 is the ETH booked, x1 the floETH booked times V // S; D the invariant of Curve's whitepaper for two coins, at which
-Ann·(x0 + x1) + D = Ann·D + D³ / (4·x0·x1). What D grows by, through fees, is locked and released over a day.
+x is the ETH booked, y the floETH booked times V // S; D the invariant of Curve's whitepaper for two coins, at which
+Ann·(x + y) + D = Ann·D + D³ / (4·x·y). What D grows by, through fees, is locked and released over a day.
 """
 
 from __future__ import annotations
@@ -37,34 +37,50 @@ MAX_ADMIN_PPM = 500_000
 MIN_A, MAX_A = HUNDREDTHS, 5_000 * HUNDREDTHS
 MAX_RAMP_FACTOR = 10
 MIN_RAMP = DAY
-MAX_IMBALANCE = 10_000
+MAX_RATIO = 10_000
+"""Of the sides that a trade or a one-sided change may leave."""
+SOLVABLE_RATIO = 10**6
 MIN_SIDE = GWEI
 MIN_FIRST_SIDE = ETHER // 20
-MAX_FIRST_IMBALANCE = 3
+MAX_FIRST_RATIO = 3
 LOCKED_LIQUIDITY = 10**12
+SLACK = 2
+"""The real D is at most this much more than `invariant` says."""
+U40 = 2**40 - 1
+U120 = 2**120 - 1
 
 
 # --- the curve ---
 
 
-def cubic(x0: int, x1: int, d: int) -> int:
-    """Return d³ / (4·x0·x1), rounded up, by less than 2."""
-    return (d * d // (2 * min(x0, x1)) + 1) * d // (2 * max(x0, x1)) + 1
+def in_domain(x: int, y: int) -> bool:
+    """Say whether the curve can be solved for these sides."""
+    return min(x, y) > 0 and max(x, y) <= SOLVABLE_RATIO * min(x, y)
 
 
-def invariant(a: int, x0: int, x1: int) -> int:
-    """Return D, rounded down: the largest d with 100·cubic(d) + (a - 100)·d <= a·(x0 + x1). `a` is 200·A."""
-    wanted = a * (x0 + x1)
-    d = x0 + x1
+def part_up(amount: int, ppm: int) -> int:
+    """Return a part in ppm (rounded up)."""
+    return ceil_div(amount * ppm, PPM)
+
+
+def cubic(x: int, y: int, d: int) -> int:
+    """Return d³ / (4·x·y), rounded down, by less than 2."""
+    return d * d // (2 * min(x, y)) * d // (2 * max(x, y))
+
+
+def invariant(a: int, x: int, y: int) -> int:
+    """Return D, rounded down: the largest d with 100·cubic(d) + (a - 100)·d <= a·(x + y). `a` is 200·A."""
+    wanted = a * (x + y)
+    d = x + y
     while True:  # Newton falls towards D and may end a little off it
-        part = HUNDREDTHS * cubic(x0, x1, d)
+        part = HUNDREDTHS * cubic(x, y, d)
         better = d * (wanted + 2 * part) // (3 * part + (a - HUNDREDTHS) * d)
         if better >= d:
             break
         d = better
-    while HUNDREDTHS * cubic(x0, x1, d) + (a - HUNDREDTHS) * d > wanted:
+    while HUNDREDTHS * cubic(x, y, d) + (a - HUNDREDTHS) * d > wanted:
         d -= 1
-    while HUNDREDTHS * cubic(x0, x1, d + 1) + (a - HUNDREDTHS) * (d + 1) <= wanted:
+    while HUNDREDTHS * cubic(x, y, d + 1) + (a - HUNDREDTHS) * (d + 1) <= wanted:
         d += 1
     return d
 
@@ -83,16 +99,16 @@ def other_side(a: int, x: int, d: int) -> int:
     return y
 
 
-def marginal_price(a: int, x0: int, x1: int, d: int) -> int:
+def marginal_price(a: int, x: int, y: int, d: int) -> int:
     """ETH per wei of floETH's value, times 10^18, for the next wei and without fee (rounded down)."""
-    part = HUNDREDTHS * cubic(x0, x1, d)
-    return (x0 * ETHER // x1) * (a * x1 + part) // (a * x0 + part)
+    part = HUNDREDTHS * cubic(x, y, d)
+    return (x * ETHER // y) * (a * y + part) // (a * x + part)
 
 
-def dynamic_fee(fee: int, off_peg: int, x0: int, x1: int) -> int:
+def dynamic_fee(fee: int, off_peg: int, x: int, y: int) -> int:
     """Fee rate in ppm at these balances: `fee` in balance, up to fee·off_peg / OFF_PEG_ONE far from it (rounded up)."""
-    square = (x0 + x1) ** 2
-    return ceil_div(fee * off_peg * square, (off_peg - OFF_PEG_ONE) * 4 * x0 * x1 + OFF_PEG_ONE * square)
+    square = (x + y) ** 2
+    return ceil_div(fee * off_peg * square, (off_peg - OFF_PEG_ONE) * 4 * x * y + OFF_PEG_ONE * square)
 
 
 # --- the pair ---
@@ -116,39 +132,39 @@ class Fees(NamedTuple):
 
 
 class Market(NamedTuple):
-    """What a call reads once: the entry price, the pending loss, the curve and where on it the pair is."""
+    """What a call reads once: the books, the entry price, the curve and where on it the pair is."""
 
+    eth: int
+    floeth: int
+    x: int
+    """Wei of value of each side."""
+    y: int
     value: int
-    """V, wei that all shares of the pool cost."""
+    """V and S: so many wei for so many shares."""
     supply: int
-    """S, shares of the pool."""
-    loss: int
-    """P, wei."""
-    ann: int
-    x0: int
-    x1: int
-    d: int
-    locked: int
-
-    def worth(self, shares: int) -> int:
-        """Wei of `shares` at the entry price (rounded down)."""
-        return word(shares * self.value) // self.supply
-
-    def shares_for(self, wei: int) -> int:
-        """Shares for `wei` at the entry price (rounded down)."""
-        if self.value == 0:
-            raise Revert(OVERFLOW)
-        return word(wei * self.supply) // self.value
+    a: int = 0
+    """200 times the amplification."""
+    d: int = 0
+    locked: int = 0
 
     @property
-    def loss_ppm(self) -> int:
-        """P / V in ppm (rounded up)."""
-        return ceil_div(min(self.loss, self.value) * PPM, self.value)
+    def free(self) -> int:
+        """Value of all liquidity."""
+        return self.d - self.locked
+
+
+class Change(NamedTuple):
+    """What a call pays, and the books and the locked fees it leaves."""
+
+    out: int
+    eth: int
+    floeth: int
+    locked: int
 
 
 @dataclass(slots=True)
 class StablePair:
-    """State and rules. A method that raises `Revert` has changed nothing, unless it sends ETH (see `Pool`)."""
+    """State and rules. A method that raises `Revert` may have changed something: call it through `Protocol.attempt`."""
 
     chain: Chain
     address: Address
@@ -185,7 +201,6 @@ class StablePair:
             raise Revert("parameter: out of bounds")
         self._check_receiver(self.fee_receiver)
         self.a_to = self.a_from
-        self.touched_at = self.chain.now
 
     # --- what is true now ---
 
@@ -203,13 +218,24 @@ class StablePair:
         elapsed = min(self.chain.now - self.touched_at, DAY)
         return self.locked_then - self.locked_then * elapsed // DAY
 
-    def market(self) -> Market:
-        """Read what a call needs."""
+    def sides(self) -> Market:
+        """Read the books and what they are worth at the entry price."""
         value, supply = self.pool.entry_price()
-        ann = 2 * self.amplification()
-        x0, x1 = self.eth, self.floeth * value // supply
-        d = invariant(ann, x0, x1) if self.erc20.supply else 0
-        return Market(value, supply, self.pool.pending_loss, ann, x0, x1, d, self.locked())
+        return Market(self.eth, self.floeth, self.eth, self.floeth * value // supply, value, supply)
+
+    def market(self) -> Market:
+        """Read all that a call needs."""
+        m = self.sides()
+        if min(m.x, m.y) == 0:
+            raise Revert("pair: no value")
+        if not in_domain(m.x, m.y):
+            raise Revert("pair: too far from balance")
+        return self._priced(m)
+
+    def _priced(self, m: Market) -> Market:
+        a = 2 * self.amplification()
+        d = invariant(a, m.x, m.y)
+        return m._replace(a=a, d=d, locked=min(self.locked(), d))
 
     def price(self) -> int:
         """ETH per wei of floETH's value, times 10^18, without fee."""
@@ -224,145 +250,144 @@ class StablePair:
     def virtual_price(self) -> int:
         """Value of 10^18 LP tokens (rounded down)."""
         self._enter()
-        market = self.market()
-        return (market.d - market.locked) * ETHER // self.erc20.supply
+        return self.market().free * ETHER // self.erc20.supply
 
     def fee(self) -> int:
-        """Fee rate in ppm at these balances."""
+        """Fee rate in ppm of a very small trade."""
         self._enter()
-        market = self.market()
-        return dynamic_fee(self.fees.fee, self.fees.off_peg, market.x0, market.x1)
+        m = self.market()
+        return self._fee_ppm(m.x, m.y)
 
     def admin_fees(self) -> tuple[int, int]:
         """Wei and shares that lie here beyond the books."""
         self._enter()
         return self.chain.ether[self.address] - self.eth, self.pool.balance_of(self.address) - self.floeth
 
-    # --- swaps ---
+    # --- trades ---
 
     def preview_buy(self, wei: int) -> int:
         """Shares for `wei`."""
         self._enter()
-        return self._quote_buy(self.market(), wei)[0]
+        return self._quote_buy(self.market(), wei).out
 
     def buy(self, sender: Address, value: int, min_shares: int, receiver: Address) -> int:
         """Take `value` wei, pay shares."""
         self._enter()
         self._check_receiver(receiver)
-        market = self.market()
-        shares, admin = self._quote_buy(market, value)
-        if shares < min_shares:
+        m = self.market()
+        c = self._quote_buy(m, value)
+        if c.out < min_shares:
             raise Revert("slippage: too few shares")
-        self._book(market, self.eth + value, self.floeth - shares - admin)
+        self._book(m, c)
         self.chain.move(sender, self.address, value)
-        self.pool.transfer(self.address, receiver, shares)
-        return shares
+        self.pool.transfer(self.address, receiver, c.out)
+        return c.out
 
-    def _quote_buy(self, market: Market, wei: int) -> tuple[int, int]:
-        """Shares out and shares for the admin."""
-        if not market.d:
-            raise Revert("pair: empty")
-        if wei == 0:
-            raise Revert("pair: zero amount")
-        x0 = market.x0 + wei
-        gross = market.x1 - other_side(market.ann, x0, market.d) - 1
-        fee = self._swap_fee(market, x0, market.x1 - gross, gross)
-        shares = market.shares_for(gross - fee)
-        admin = market.shares_for(fee * self.fees.admin_ppm // PPM)
-        self._check_books(market, x0, self.floeth - shares - admin)
-        return shares, admin
+    def _quote_buy(self, m: Market, wei: int) -> Change:
+        gross, fee = self._trade(m, m.x, m.y, wei)
+        out = (gross - fee) * m.supply // m.value
+        admin = fee * self.fees.admin_ppm // PPM
+        return self._traded(m, out, m.eth + wei, m.floeth - out - admin * m.supply // m.value)
 
     def preview_sell(self, shares: int) -> int:
         """Wei for `shares`."""
         self._enter()
-        return self._quote_sell(self.market(), shares)[0]
+        return self._quote_sell(self.market(), shares).out
 
     def sell(self, sender: Address, shares: int, min_assets: int, receiver: Address) -> int:
         """Take `shares` that the caller has approved, pay wei."""
         self._enter()
         self._check_receiver(receiver)
-        market = self.market()
-        wei, admin = self._quote_sell(market, shares)
-        if wei < min_assets:
+        m = self.market()
+        c = self._quote_sell(m, shares)
+        if c.out < min_assets:
             raise Revert("slippage: too few assets")
+        self._book(m, c)
         self.pool.transfer_from(self.address, sender, self.address, shares)
-        self._book(market, self.eth - wei - admin, self.floeth + shares)
-        self._pay(receiver, wei)
-        return wei
+        self._pay(receiver, c.out)
+        return c.out
 
-    def _quote_sell(self, market: Market, shares: int) -> tuple[int, int]:
-        """Wei out and wei for the admin. What comes in counts at the exit price."""
-        if not market.d:
-            raise Revert("pair: empty")
-        if shares == 0:
-            raise Revert("pair: zero amount")
-        worth = word(shares * (market.value - min(market.loss, market.value))) // market.supply
-        x1 = market.x1 + worth
-        gross = market.x0 - other_side(market.ann, x1, market.d) - 1
-        fee = self._swap_fee(market, market.x0 - gross, x1, gross)
-        wei, admin = gross - fee, fee * self.fees.admin_ppm // PPM
-        self._check_books(market, self.eth - wei - admin, self.floeth + shares)
-        return wei, admin
+    def _quote_sell(self, m: Market, shares: int) -> Change:
+        """Count what comes in at the exit price and book it at the entry price."""
+        worth = word(shares * (m.value - min(self.pool.pending_loss, m.value))) // m.supply
+        gross, fee = self._trade(m, m.y, m.x, worth)
+        out = gross - fee
+        return self._traded(m, out, m.eth - out - fee * self.fees.admin_ppm // PPM, m.floeth + shares)
 
-    def _swap_fee(self, market: Market, x0: int, x1: int, gross: int) -> int:
-        """Fee on `gross` at the mean of the balances before and after (rounded up)."""
-        if gross <= 0:
-            raise Revert("pair: zero amount")
-        rate = dynamic_fee(self.fees.fee, self.fees.off_peg, (market.x0 + x0) // 2, (market.x1 + x1) // 2)
-        return ceil_div(gross * rate, PPM)
+    def _trade(self, m: Market, into: int, of: int, worth: int) -> tuple[int, int]:
+        """Return what leaves the side `of` when `worth` joins the side `into`, and the fee on it (rounded up)."""
+        rest = other_side(m.a, into + worth, m.d + SLACK)
+        if rest >= of:
+            raise Revert("pair: too small")
+        # At the mean of the balances before and after.
+        return of - rest, part_up(of - rest, self._fee_ppm(2 * into + worth, of + rest))
+
+    def _traded(self, m: Market, out: int, eth: int, floeth: int) -> Change:
+        if out == 0:
+            raise Revert("pair: too small")
+        return Change(out, eth, floeth, m.locked + self._value_after(m, eth, floeth) - m.d)
 
     # --- liquidity ---
 
     def preview_add(self, wei: int, shares: int) -> int:
         """LP tokens for both."""
         self._enter()
-        return self._quote_add(self.market(), wei, shares)[0]
+        return self._quote_add(self.market(), wei, shares).out if self.erc20.supply else self._quote_first(wei, shares)
 
     def add_liquidity(self, sender: Address, value: int, shares: int, min_liquidity: int, receiver: Address) -> int:
         """Take `value` wei and `shares` that the caller has approved; returns the LP tokens minted."""
         self._enter()
         self._check_receiver(receiver)
-        market = self.market()
-        liquidity, locked = self._quote_add(market, value, shares)
+        if self.erc20.supply:
+            m = self.market()
+            c = self._quote_add(m, value, shares)
+            self._book(m, c)
+            liquidity = c.out
+        else:
+            liquidity = self._quote_first(value, shares)
+            self._write_books(value, shares)
+            self.cumulative, self.touched_at, self.locked_then = 0, self.chain.now, 0
+            self.erc20.mint(self.address, LOCKED_LIQUIDITY)
         if liquidity < min_liquidity:
             raise Revert("slippage: too little liquidity")
+        self.chain.move(sender, self.address, value)
+        self.erc20.mint(receiver, liquidity)
         if shares:
             self.pool.transfer_from(self.address, sender, self.address, shares)
-        self._touch(market, locked)
-        self.chain.move(sender, self.address, value)
-        self.eth += value
-        self.floeth += shares
-        if not market.d:
-            self.erc20.mint(self.address, LOCKED_LIQUIDITY)
-        self.erc20.mint(receiver, liquidity)
         return liquidity
 
-    def _quote_add(self, market: Market, wei: int, shares: int) -> tuple[int, int]:
-        """LP tokens, and wei of D that are locked afterwards."""
-        eth, floeth = self.eth + wei, self.floeth + shares
-        x0, x1 = eth, market.worth(floeth)
-        if not market.d:
-            if min(x0, x1) < MIN_FIRST_SIDE or max(x0, x1) > MAX_FIRST_IMBALANCE * min(x0, x1):
-                raise Revert("pair: first deposit")
-            return self._after(market, eth, floeth) - LOCKED_LIQUIDITY, 0
-        after = self._after(market, eth, floeth)
-        if after <= market.d:
-            raise Revert("pair: zero amount")
-        ideal0, ideal1 = after * market.x0 // market.d, after * market.x1 // market.d
-        rate = self._one_sided_ppm(market, (market.x0 + x0) // 2, (market.x1 + x1) // 2, loses=x1 > ideal1)
-        fee0, fee1 = ceil_div(abs(ideal0 - x0) * rate, 2 * PPM), ceil_div(abs(ideal1 - x1) * rate, 2 * PPM)
-        credited = invariant(market.ann, x0 - fee0, x1 - fee1)
-        if credited <= market.d:
-            raise Revert("pair: zero amount")
-        liquidity = self.erc20.supply * (credited - market.d) // (market.d - market.locked)
-        if liquidity == 0:
-            raise Revert("pair: zero amount")
-        return liquidity, market.locked + after - credited
+    def _quote_first(self, wei: int, shares: int) -> int:
+        value, supply = self.pool.entry_price()
+        y = word(shares * value) // supply
+        if min(wei, y) < MIN_FIRST_SIDE or max(wei, y) > MAX_FIRST_RATIO * min(wei, y):
+            raise Revert("pair: first deposit")
+        return invariant(2 * self.amplification(), wei, y) - LOCKED_LIQUIDITY
+
+    def _quote_add(self, m: Market, wei: int, shares: int) -> Change:
+        eth, floeth = m.eth + wei, m.floeth + shares
+        x, y = eth, word(floeth * m.value) // m.supply
+        d = self._value_after(m, eth, floeth)
+        if d <= m.d:
+            raise Revert("pair: too small")
+        # Half the fee on what each side is away from where it would be had both grown alike.
+        half = (self._fee_ppm(m.x + x, m.y + y) + 1) // 2
+        ideal_x, ideal_y = m.x * d // m.d, m.y * d // m.d
+        fee_x = part_up(abs(x - ideal_x), half)
+        fee_y = part_up(abs(y - ideal_y), self._with_loss(m, half) if y > ideal_y else half)
+        bought = min(invariant(m.a, x - fee_x, y - fee_y), d)
+        if bought <= m.d + SLACK:
+            raise Revert("pair: too small")
+        out = self.erc20.supply * (bought - m.d - SLACK) // (m.free + SLACK)
+        if out == 0:
+            raise Revert("pair: too small")
+        return Change(out, eth, floeth, m.locked + d - bought)
 
     def preview_remove(self, liquidity: int) -> tuple[int, int]:
         """Wei and shares for `liquidity`."""
         self._enter()
-        return self._quote_remove(self.market(), liquidity)
+        m = self.sides()
+        c = self._quote_remove(self._priced(m) if in_domain(m.x, m.y) else m, liquidity)
+        return m.eth - c.eth, m.floeth - c.floeth
 
     def remove_liquidity(
         self, sender: Address, liquidity: int, min_assets: int, min_shares: int, receiver: Address
@@ -370,77 +395,85 @@ class StablePair:
         """Burn LP tokens for their part of both sides, without fee."""
         self._enter()
         self._check_receiver(receiver)
-        market = self.market()
-        wei, shares = self._quote_remove(market, liquidity)
+        m = self.sides()
+        if in_domain(m.x, m.y):
+            m = self._priced(m)
+            c = self._quote_remove(m, liquidity)
+            self._book(m, c)
+        else:
+            c = self._quote_remove(m, liquidity)
+            self._write_books(c.eth, c.floeth)
+        wei, shares = m.eth - c.eth, m.floeth - c.floeth
         if wei < min_assets:
             raise Revert("slippage: too few assets")
         if shares < min_shares:
             raise Revert("slippage: too few shares")
         self.erc20.burn(sender, liquidity)
-        self._touch(market, market.locked)
-        self.eth -= wei
-        self.floeth -= shares
         self.pool.transfer(self.address, receiver, shares)
         self._pay(receiver, wei)
         return wei, shares
 
-    def _quote_remove(self, market: Market, liquidity: int) -> tuple[int, int]:
-        if not market.d:
-            raise Revert("pair: empty")
-        part = word(liquidity * (market.d - market.locked)) // self.erc20.supply
-        return self.eth * part // market.d, self.floeth * part // market.d
+    def _quote_remove(self, m: Market, liquidity: int) -> Change:
+        """Leave D the value of those who stay, a few wei more, and both sides in proportion (rounded up)."""
+        supply = self.erc20.supply
+        if supply == 0:
+            raise Revert("pair: no value")
+        if liquidity > supply:
+            raise Revert("balance: too low")
+        if m.d == 0:
+            eth, floeth = m.eth - m.eth * liquidity // supply, m.floeth - m.floeth * liquidity // supply
+        else:
+            stays = min(m.d - liquidity * m.free // supply + SLACK, m.d)
+            eth = ceil_div(m.eth * stays, m.d)
+            # A wei of value more, because y is rounded down.
+            floeth = min(ceil_div(m.floeth * stays, m.d) + ceil_div(m.supply, m.value), m.floeth)
+        if m.eth + m.floeth == eth + floeth:
+            raise Revert("pair: too small")
+        return Change(0, eth, floeth, m.locked)
 
     def preview_remove_one(self, liquidity: int, of_ether: bool) -> int:
         """Wei or shares for `liquidity`."""
         self._enter()
-        return self._quote_remove_one(self.market(), liquidity, of_ether)[0]
+        return self._quote_remove_one(self.market(), liquidity, of_ether).out
 
     def remove_one(self, sender: Address, liquidity: int, of_ether: bool, min_out: int, receiver: Address) -> int:
         """Burn LP tokens for wei or shares alone."""
         self._enter()
         self._check_receiver(receiver)
-        market = self.market()
-        out, locked = self._quote_remove_one(market, liquidity, of_ether)
-        if out < min_out:
-            raise Revert("slippage: too few assets" if of_ether else "slippage: too few shares")
+        m = self.market()
+        c = self._quote_remove_one(m, liquidity, of_ether)
+        self._book(m, c)
         self.erc20.burn(sender, liquidity)
-        self._touch(market, locked)
+        if c.out < min_out:
+            raise Revert("slippage: too few assets" if of_ether else "slippage: too few shares")
         if of_ether:
-            self.eth -= out
-            self._pay(receiver, out)
+            self._pay(receiver, c.out)
         else:
-            self.floeth -= out
-            self.pool.transfer(self.address, receiver, out)
-        return out
+            self.pool.transfer(self.address, receiver, c.out)
+        return c.out
 
-    def _quote_remove_one(self, market: Market, liquidity: int, of_ether: bool) -> tuple[int, int]:
-        """Wei or shares, and wei of D that are locked afterwards."""
-        if not market.d:
-            raise Revert("pair: empty")
-        left = market.d - word(liquidity * (market.d - market.locked)) // self.erc20.supply
-        ann, x0, x1 = market.ann, market.x0, market.x1
-        ideal0, ideal1 = x0 * left // market.d, x1 * left // market.d
+    def _quote_remove_one(self, m: Market, liquidity: int, of_ether: bool) -> Change:
+        supply = self.erc20.supply
+        if liquidity > supply:
+            raise Revert("balance: too low")
+        stays = m.d - liquidity * m.free // supply
+        of, beside = (m.x, m.y) if of_ether else (m.y, m.x)
+        rest = other_side(m.a, beside, stays + SLACK)
+        if rest >= of:
+            raise Revert("pair: too small")
+        # Its part of this side is free of a fee; the remainder is, in effect, bought for its part of the other one.
+        rate = self._fee_ppm(2 * beside, of + rest)
+        part = of * stays // m.d
+        fee = part_up(max(part - rest, 0), self._with_loss(m, rate) if of_ether else rate)
+        out, eth, floeth = of - rest - fee, m.eth, m.floeth
         if of_ether:
-            without_fee = other_side(ann, x1, left)
-            rate = self._one_sided_ppm(market, (x0 + without_fee) // 2, x1, loses=True)
-            off0, off1 = ideal0 - without_fee, x1 - ideal1
+            eth -= out
         else:
-            without_fee = other_side(ann, x0, left)
-            rate = self._one_sided_ppm(market, x0, (x1 + without_fee) // 2, loses=False)
-            off0, off1 = x0 - ideal0, ideal1 - without_fee
-        reduced0, reduced1 = x0 - ceil_div(off0 * rate, 2 * PPM), x1 - ceil_div(off1 * rate, 2 * PPM)
-        if of_ether:
-            out = reduced0 - other_side(ann, reduced1, left) - 1
-            eth, floeth = self.eth - out, self.floeth
-        else:
-            out = market.shares_for(reduced1 - other_side(ann, reduced0, left) - 1)
-            eth, floeth = self.eth, self.floeth - out
-        return out, market.locked + self._after(market, eth, floeth) - left
-
-    def _one_sided_ppm(self, market: Market, x0: int, x1: int, loses: bool) -> int:
-        """Rate of which half is the fee on each imbalance; `loses`: floETH would be turned into ETH."""
-        rate = dynamic_fee(self.fees.fee, self.fees.off_peg, x0, x1)
-        return rate + 2 * market.loss_ppm if loses and market.loss else rate
+            out = out * m.supply // m.value
+            floeth -= out
+        if out == 0:
+            raise Revert("pair: too small")
+        return Change(out, eth, floeth, m.locked + self._value_after(m, eth, floeth) - stays)
 
     # --- fees ---
 
@@ -461,9 +494,8 @@ class StablePair:
         self._enter()
         self.roles.check(ADMIN_ROLE, sender)
         now, a_from = self.chain.now, self.amplification()
-        if not MIN_A <= a_to <= MAX_A or end < now + MIN_RAMP:
-            raise Revert("parameter: out of bounds")
-        if max(a_from, a_to) > MAX_RAMP_FACTOR * min(a_from, a_to):
+        near = MIN_A <= a_to <= MAX_A and a_to <= a_from * MAX_RAMP_FACTOR and a_to * MAX_RAMP_FACTOR >= a_from
+        if not near or not now + MIN_RAMP <= end <= U40:
             raise Revert("parameter: out of bounds")
         self.a_from, self.a_to, self.ramp_start, self.ramp_end = a_from, a_to, now, end
 
@@ -490,41 +522,55 @@ class StablePair:
 
     # --- inside ---
 
-    def _after(self, market: Market, eth: int, floeth: int) -> int:
-        """Return the invariant of new books, which must be near enough to balance."""
-        x0, x1 = eth, market.worth(floeth)
-        small, large = min(x0, x1), max(x0, x1)
-        if small < MIN_SIDE or large > MAX_IMBALANCE * small:
+    def _value_after(self, m: Market, eth: int, floeth: int) -> int:
+        """Return D of new books, which must be near enough to balance."""
+        x, y = eth, floeth * m.value // m.supply
+        if min(x, y) < MIN_SIDE or max(x, y) > MAX_RATIO * min(x, y):
             raise Revert("pair: too far from balance")
-        if max(eth, floeth) > U96:
+        return invariant(m.a, x, y)
+
+    def _fee_ppm(self, x: int, y: int) -> int:
+        return dynamic_fee(self.fees.fee, self.fees.off_peg, x, y)
+
+    def _with_loss(self, m: Market, rate: int) -> int:
+        """Return a rate and the part of floETH's value that a pending loss will take (rounded up), at most all."""
+        return min(rate + ceil_div(self.pool.pending_loss * PPM, m.value), PPM)
+
+    def _book(self, m: Market, c: Change) -> None:
+        """Note the price until now, and what a change leaves."""
+        cumulative = self._cumulative(m)
+        if cumulative > U120 or c.locked > U96:
             raise Revert(OVERFLOW)
-        return invariant(market.ann, x0, x1)
+        self._write_books(c.eth, c.floeth)
+        self.cumulative, self.touched_at, self.locked_then = cumulative, self.chain.now, c.locked
 
-    def _check_books(self, market: Market, eth: int, floeth: int) -> None:
-        """Refuse a trade after which D were lower."""
-        if self._after(market, eth, floeth) < market.d:
-            raise Revert("pair: value fell")
-
-    def _book(self, market: Market, eth: int, floeth: int) -> None:
-        """Write the books after a trade; what D grew by is locked."""
-        self._touch(market, market.locked + self._after(market, eth, floeth) - market.d)
+    def _write_books(self, eth: int, floeth: int) -> None:
+        if max(eth, floeth) > U96:
+            raise Revert("pool: total over 96 bits")
         self.eth, self.floeth = eth, floeth
 
-    def _touch(self, market: Market, locked: int) -> None:
-        """Bring the sum of prices up to now, at the balances before; lock `locked` wei from now."""
-        self.cumulative = self._cumulative(market)
-        self.touched_at, self.locked_then = self.chain.now, locked
+    def _price(self, m: Market) -> int:
+        return marginal_price(m.a, m.x, m.y, m.d)
 
-    def _price(self, market: Market) -> int:
-        return marginal_price(market.ann, market.x0, market.x1, market.d) if market.d else 0
-
-    def _cumulative(self, market: Market) -> int:
+    def _cumulative(self, m: Market) -> int:
         seconds = self.chain.now - self.touched_at
-        return self.cumulative + (self._price(market) * seconds if seconds else 0)
+        return self.cumulative + (self._price(m) * seconds if seconds else 0)
 
     def _check_receiver(self, receiver: Address) -> None:
-        if receiver in (ZERO, self.address):
+        if receiver in (ZERO, self.address, self.pool.address):
             raise Revert("receiver: refused")
+
+    # --- the same state, as the contract packs it ---
+
+    def words(self) -> tuple[int, int, int]:
+        """Return the words books, past, live."""
+        f = self.fees
+        return (
+            self.eth | self.floeth << 96,
+            self.cumulative | self.touched_at << 120 | self.locked_then << 160,
+            f.fee | f.off_peg << 24 | f.admin_ppm << 48 | self.a_from << 72 | self.a_to << 96
+            | self.ramp_start << 120 | self.ramp_end << 160,
+        )  # fmt: skip
 
     def _enter(self) -> None:
         if self.entered:
