@@ -9,8 +9,8 @@
             2A (x + y) + D = 2A D + D^3 / (4 x y)
 
         A comes as `a` = 200 A, twice the amplification in hundredths. What is returned is not what an iteration ends
-        at but the one integer with a property that is checked: Newton's steps only find it soon. They move inside a
-        bracket that gets smaller with every round, so they cannot run in a circle.
+        at but the one integer with a property that is checked: Newton's steps only find it soon. Both functions curve
+        upwards, so a step from below goes above the root at once, and from there they come down to it, never past it.
 @dev Domain: a from 200 to 1,000,000, sides from 1 to 2**97, one at most RATIO_LIMIT times the other. There nothing
      overflows: D is at most x + y < 2**98, a product of two such numbers is below 2**196, D / side is below 2**21.
      All arithmetic is checked; outside the domain it reverts.
@@ -38,40 +38,33 @@ def _in_domain(x: uint256, y: uint256) -> bool:
 
 @internal
 @pure
-def _cubic(d: uint256, x: uint256, y: uint256) -> uint256:
-    """
-    @notice d^3 / (4 x y), rounded up: less than 2 more for d up to x + y.
-    """
-    return (d * d // (2 * min(x, y)) + 1) * d // (2 * max(x, y)) + 1
-
-
-@internal
-@pure
 def _invariant(x: uint256, y: uint256, a: uint256, guess: uint256) -> uint256:
     """
     @notice D in wei: the largest integer d with 100 * cubic(d) + (a - 100) * d <= a * (x + y). Rounded down, by less
             than SLACK. `guess` is where to start, x + y at most.
     @dev Reverts: "pair: no convergence".
     """
-    # As in `_cubic`, which says what and why.
     low: uint256 = 2 * min(x, y)
     high: uint256 = 2 * max(x, y)
     wanted: uint256 = a * (x + y)
     linear: uint256 = a - HUNDREDTHS
-    below: uint256 = 0
-    above: uint256 = x + y + 1
+    above: uint256 = 0
     d: uint256 = guess
     for _: uint256 in range(ROUNDS):
-        cubic: uint256 = HUNDREDTHS * ((d * d // low + 1) * d // high + 1)
-        line: uint256 = linear * d
-        newton: uint256 = d * (wanted + 2 * cubic) // (3 * cubic + line)
-        if cubic + line > wanted:
+        cubic: uint256 = HUNDREDTHS * (d * d // low * d // high)
+        sum: uint256 = cubic + linear * d
+        # One d more or less changes the sum by `linear` at least: nearer than that, the place is certain.
+        if sum > wanted:
+            off: uint256 = sum - wanted
+            if off <= linear:
+                return d - 1
             above = d
+            d -= max(off * d // (sum + 2 * cubic), 1)
         else:
-            below = d
-        if below + 1 == above:
-            return below
-        d = min(max(newton, below + 1), above - 1)
+            off: uint256 = wanted - sum
+            if off < linear or d + 1 == above:
+                return d
+            d += max(off * d // (sum + 2 * cubic), 1)
     reasons._refuse(reasons.PAIR_NO_CONVERGENCE)
     return 0
 
@@ -87,19 +80,22 @@ def _other(x: uint256, d: uint256, a: uint256, guess: uint256) -> uint256:
     """
     b: uint256 = x + HUNDREDTHS * d // a
     c: uint256 = (d * d // (2 * x) + 1) * d * HUNDREDTHS // (2 * a) + 1
-    below: uint256 = 0
-    above: uint256 = max_value(uint256)
     y: uint256 = guess
     for _: uint256 in range(ROUNDS):
-        square: uint256 = y * y
-        newton: uint256 = (square + c) // (2 * y + b - d)
-        if square + b * y >= c + d * y:
-            above = y
+        factor: uint256 = y + b - d
+        product: uint256 = y * factor
+        slope: uint256 = y + factor
+        # One y more changes the product by slope + 1, one less by slope - 1.
+        if product >= c:
+            off: uint256 = product - c
+            if off + 1 < slope:
+                return y
+            y -= max(off // slope, 1)
         else:
-            below = y
-        if below + 1 == above:
-            return above
-        y = min(max(newton, below + 1), above - 1)
+            off: uint256 = c - product
+            if off <= slope + 1:
+                return y + 1
+            y += off // slope + 1
     reasons._refuse(reasons.PAIR_NO_CONVERGENCE)
     return 0
 
@@ -110,8 +106,11 @@ def _price(x: uint256, y: uint256, a: uint256, d: uint256) -> uint256:
     """
     @notice What a little of y costs in x, per 1e18: the slope of the curve (rounds down).
     """
-    cubic: uint256 = HUNDREDTHS * self._cubic(d, x, y)
-    return (x * UNIT // y) * (a * y + cubic) // (a * x + cubic)
+    ax: uint256 = a * x
+    ay: uint256 = a * y
+    # 100 d^3 / (4 x y), from the invariant.
+    cubic: uint256 = ax + ay - (a - HUNDREDTHS) * d
+    return (x * UNIT // y) * (ay + cubic) // (ax + cubic)
 
 
 @internal
