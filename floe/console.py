@@ -1,10 +1,12 @@
 """Names and helpers for `ape console --network ...`: they work on what `deployments/<network>.json` says is there.
 
 pool, queue, token, lens, registry, oracle, splitter, pauser, timelock, withdrawal_vault, execution_vault
+reserve, pair, gauge, weth, weth_vault, rate_provider, zap
 me                    the account that helpers send from and that pays: `me = accounts.load("...")` changes it
                       for all that follows; on a development chain it is the first test account to begin with
 beacon                the Beacon API that helpers ask: `beacon = "http://127.0.0.1:5052"`
 rates()               prices, buffer, limits
+market()              what lies in the reserve and in the pair, and their prices and fees
 tickets(owner)        open exits of an account, with what they are worth
 stake("5 ether")      put ETH in           request("1.5 ether")  queue shares      claim(ticket)  fetch ETH
 fmt(wei)              wei as ETH
@@ -39,6 +41,7 @@ from floe.beacon.ssz import hash_pairs
 from floe.deploy import record as records
 from floe.deploy.execute import is_development
 from floe.deploy.find import contracts, find
+from floe.deploy.plan import WETH
 from floe.oracle import balances
 from floe.oracle.observer import Observer
 from floe.oracle.report import Oracle, Report, report_of, signable
@@ -56,11 +59,19 @@ NAMES = {
     "Timelock": "timelock",
     "WithdrawalVault": "withdrawal_vault",
     "ExecutionVault": "execution_vault",
+    "ExitReserve": "reserve",
+    "StablePair": "pair",
+    "Gauge": "gauge",
+    WETH: "weth",
+    "WethVault": "weth_vault",
+    "RateProvider": "rate_provider",
+    "Zap": "zap",
 }
 """Contracts and what they are called in the console."""
 
 HELPERS = (
     "rates",
+    "market",
     "tickets",
     "stake",
     "request",
@@ -201,6 +212,23 @@ class Helpers:
             ["fee of leaving at once, from", f"{now.instant_fee_ppm / 10_000:.2f} %"],
         ]
         Console().print(tables.columns("Floe now", ("", "ETH"), rows))
+
+    def market(self) -> None:
+        """Print what lies in the exit reserve and in the pair, and what the next wei costs there."""
+        reserve, pair = self.contracts["reserve"], self.contracts["pair"]
+        eth, shares = pair.balances()
+        rows = [
+            ["the reserve pays out", tables.eth(reserve.cash())],
+            ["floETH it holds", tables.eth(reserve.held())],
+            ["floETH it has in the queue", tables.eth(reserve.queued())],
+            ["fee of a sale to it, from", f"{reserve.fee() / 10_000:.2f} %"],
+            ["ETH in the pair", tables.eth(eth)],
+            ["floETH in the pair", tables.eth(shares)],
+        ]
+        if eth:
+            rows.append(["its price of an ETH's worth", tables.eth(pair.price(), 9)])
+            rows.append(["fee of a trade there, from", f"{pair.fee() / 10_000:.2f} %"])
+        Console().print(tables.columns("The market now", ("", "ETH"), rows))
 
     def tickets(self, owner: Any = None) -> None:
         """Print the open tickets of an account (of everybody without one), found through their events."""

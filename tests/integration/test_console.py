@@ -134,6 +134,25 @@ def test_console__rates__are_the_lens(names, capsys):
     assert rows["  may be deposited"] == "999,990.0000"
 
 
+def test_console__market__what_reserve_and_pair_say(names, capsys):
+    me, pool, pair, reserve = (names[name] for name in ("me", "pool", "pair", "reserve"))
+    names["market"]()
+    printed = capsys.readouterr().out
+    assert "ETH in the pair" in printed
+    assert "the pair's price" not in printed
+    names["stake"]("20 ether")
+    pool.approve(pair, 10 * ETHER, sender=me)
+    pair.add_liquidity(8 * ETHER, 0, sender=me, value=9 * ETHER)
+    reserve.deposit(7 * ETHER, me, sender=me, value=7 * ETHER)
+    names["market"]()
+    found = dict(line.strip().rsplit("  ", 1) for line in capsys.readouterr().out.splitlines() if "  " in line.strip())
+    found = {name.strip(): amount for name, amount in found.items()}
+    assert found["the reserve pays out"] == "7.0000"
+    assert (found["ETH in the pair"], found["floETH in the pair"]) == ("9.0000", "8.0000")
+    assert found["its price of an ETH's worth"] == names["fmt"](pair.price(), 9)
+    assert found["fee of a trade there, from"] == f"{pair.fee() / 10_000:.2f} %"
+
+
 def test_console__me_assigned__that_account_pays(names, actors, monkeypatch):
     shell = SimpleNamespace(user_ns=dict(names))
     monkeypatch.setattr(console, "get_ipython", lambda: shell)
