@@ -21,6 +21,7 @@ fuzz campaign drives the contracts and this model side by side and demands equal
     exit_reserve      people's ETH buys exits
     gauge             rewards for what is staked
     weth_vault        WETH, and the pool as a vault over it
+    zap               ETH into any of these
     protocol          all of it, wired, and how to undo a call
 
 The caller is always the argument `sender`, the ETH sent with the call `value`. A caller has the ETH he sends.

@@ -29,6 +29,7 @@ from floe.model.system_contracts import SystemContracts
 from floe.model.tokens import ADMIN_ROLE, COUNCIL_ROLE, ORACLE_ROLE, PAUSER_ROLE, REGISTRY_ROLE, Allowances, Roles
 from floe.model.vault import Vault, WithdrawalVault
 from floe.model.weth_vault import Weth, WethVault
+from floe.model.zap import Zap
 
 Answer = TypeVar("Answer")
 Checkpoint = list[tuple[list[Any], list[Any]]]
@@ -204,6 +205,14 @@ class Protocol:
         vault.construct()
         self._keep(vault)
         return vault
+
+    def add_zap(
+        self, address: Address, pair: StablePair, reserve: ExitReserve, token: RebasingToken, weth: Weth
+    ) -> Zap:
+        """Deploy a zap."""
+        zap = Zap(address, self.pool, weth, token, reserve, pair)
+        zap.construct()
+        return zap
 
     def _keep(self, *parts: Any) -> None:
         for part in parts:
