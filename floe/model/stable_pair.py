@@ -101,7 +101,7 @@ def other_side(a: int, x: int, d: int) -> int:
 
 def marginal_price(a: int, x: int, y: int, d: int) -> int:
     """ETH per wei of floETH's value, times 10^18, for the next wei and without fee (rounded down)."""
-    part = HUNDREDTHS * cubic(x, y, d)
+    part = a * x + a * y - (a - HUNDREDTHS) * d
     return (x * ETHER // y) * (a * y + part) // (a * x + part)
 
 
@@ -367,14 +367,14 @@ class StablePair:
         eth, floeth = m.eth + wei, m.floeth + shares
         x, y = eth, word(floeth * m.value) // m.supply
         d = self._value_after(m, eth, floeth)
-        if d <= m.d:
-            raise Revert("pair: too small")
         # Half the fee on what each side is away from where it would be had both grown alike.
         half = (self._fee_ppm(m.x + x, m.y + y) + 1) // 2
         ideal_x, ideal_y = m.x * d // m.d, m.y * d // m.d
         fee_x = part_up(abs(x - ideal_x), half)
         fee_y = part_up(abs(y - ideal_y), self._with_loss(m, half) if y > ideal_y else half)
         bought = min(invariant(m.a, x - fee_x, y - fee_y), d)
+        if m.free == 0:
+            raise Revert("pair: no value")
         if bought <= m.d + SLACK:
             raise Revert("pair: too small")
         out = self.erc20.supply * (bought - m.d - SLACK) // (m.free + SLACK)

@@ -56,6 +56,6 @@ class Zap:
         return self.pair.add_liquidity(self.address, kept, bought, min_out, receiver)
 
     def _kept(self, assets: int) -> int:
-        """Return the part that stays ETH: as much as there is of it in the pair, by value; half, while that is empty."""
+        """Return the part that stays ETH: as much as the pair has of it, by value; half, while that is empty."""
         sides = self.pair.sides()
         return assets * sides.x // (sides.x + sides.y) if sides.x else assets // 2
