@@ -120,8 +120,8 @@ def withdraw(assets: uint256, receiver: address, owner: address, max_shares: uin
     @notice ERC-4626: the pool's instant exit of exactly `assets`, paid in WETH; returns the shares of `owner` that it
             burns (rounded up).
     @param max_shares The call reverts above this.
-    @dev Reverts: "receiver: refused", "erc20: ..." for a missing allowance or balance, as the pool's `withdraw`, and
-         "pool: no value".
+    @dev Reverts: "receiver: refused", "erc20: insufficient allowance", "erc20: burn amount exceeds balance",
+         "erc20: approve from the zero address", "pool: no value", and as the pool's `withdraw`.
     """
     self._check_receiver(receiver)
     shares: uint256 = staticcall IERC4626(POOL.address).previewWithdraw(assets)
@@ -138,7 +138,8 @@ def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint2
     """
     @notice ERC-4626: the pool's instant exit of exactly `shares` of `owner`, paid in WETH (rounded down).
     @param min_assets The call reverts below this.
-    @dev Reverts: "receiver: refused", "erc20: ..." for a missing allowance or balance, and as the pool's `redeem`.
+    @dev Reverts: "receiver: refused", "erc20: insufficient allowance", "erc20: burn amount exceeds balance",
+         "erc20: approve from the zero address", and as the pool's `redeem`.
     """
     self._check_receiver(receiver)
     self._burn(owner, shares)
@@ -155,7 +156,8 @@ def request_exit(shares: uint256, receiver: address, owner: address) -> uint256:
     @notice The exit without a fee: queue `shares` of `owner`; `receiver` gets the WETH, by `claim`. No report is
             needed to ask for it, and no limit of the pool is in the way.
     @return The ticket's number.
-    @dev Reverts: "receiver: refused", "erc20: ..." for a missing allowance or balance, "request: zero shares".
+    @dev Reverts: "receiver: refused", "erc20: insufficient allowance", "erc20: burn amount exceeds balance",
+         "erc20: approve from the zero address", "request: zero shares".
     """
     self._check_receiver(receiver)
     self._burn(owner, shares)

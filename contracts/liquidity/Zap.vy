@@ -63,8 +63,8 @@ def zap(into: IZap.Target, weth_amount: uint256, min_out: uint256, receiver: add
     @param into FLOETH and LIQUIDITY buy from the exit reserve as far as it has floETH, at the price of the pool.
     @param min_out The call reverts below this.
     @return Shares of the pool; wei of rfloETH (rounded down); or liquidity.
-    @dev Reverts: "zap: not one target", "receiver: refused", as the exit reserve's or the rebasing token's `stake`, as
-         the pair's `add_liquidity`, "slippage: ...", and as WETH does.
+    @dev Reverts: "zap: not one target", "receiver: refused", "slippage: too few assets", as `ExitReserve.stake`,
+         `RebasingToken.stake` and `StablePair.add_liquidity`, and as WETH does.
     """
     assert receiver not in [empty(address), self], reasons.RECEIVER
     if weth_amount > 0:
