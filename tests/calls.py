@@ -14,8 +14,9 @@ from eth_account.messages import encode_typed_data
 
 from tests import sources
 from tests.beacon import LIMITS, WITHDRAWAL, Fork, Validators, alone, pubkey_of, signature_of
-from tests.evm import ETHER, Account, Contract, functions
+from tests.evm import DAY, ETHER, Account, Contract, functions
 from tests.fees import Parts, deploy_splitter
+from tests.market import FLOETH, RESERVE_PARAMETERS, ROOM, Market
 from tests.oracle import LIMITS as ORACLE_LIMITS
 from tests.oracle import MEMBERS, Oracle
 from tests.protocol import (
@@ -41,6 +42,7 @@ CONTRACTS = (
     "ValidatorRegistry",
     "FeeSplitter",
     "ReportOracle",
+    *ROOM,
 )
 """Contracts whose functions people and other contracts call for money."""
 
@@ -93,9 +95,13 @@ class Stage:
         protocol.stake(200 * ETHER)
         for role in (pool.DEFAULT_ADMIN_ROLE(), pool.ORACLE_ROLE(), pool.REGISTRY_ROLE(), pool.PAUSER_ROLE()):
             pool.grantRole(role, wallet, sender=protocol.admin)
-        # Tickets 1 and 2 are filled, 3 in part, 4 and 5 are not; all are the wallet's. The saver waits as well.
-        queue.request_many([ETHER, ETHER, 4 * ETHER, ETHER, ETHER], wallet, sender=wallet)
-        protocol.report(tail=4 * ETHER)
+        self.market = Market(protocol, wallet)
+        # Tickets 1 and 2 are filled, 5 in part, 6 and 7 are not; all are the wallet's. 3 is the reserve's and 4 the
+        # WETH vault's, filled both. The saver waits as well.
+        queue.request_many([ETHER, ETHER], wallet, sender=wallet)
+        self.market.queue_exits()
+        queue.request_many([4 * ETHER, ETHER, ETHER], wallet, sender=wallet)
+        protocol.report(tail=6 * ETHER)
         pool.fulfil()
         protocol.request(2 * ETHER, SAVER)
         protocol.report()
@@ -107,7 +113,8 @@ class Stage:
         self._fees()
         self._oracle()
         self.calls = {**self._pool(), **self._queue(), **self._token(), **self._vaults(), **self._registry()}
-        self.calls |= {**self._splitter(), **self._reports()}
+        self.calls |= {**self._splitter(), **self._reports(), **self._pair(), **self._reserve()}
+        self.calls |= {**self._gauge(), **self._adapters()}
 
     def _validators(self) -> None:
         """Deploy a registry in which the wallet has every role and manages operator 1, with validators."""
@@ -214,7 +221,7 @@ class Stage:
     def _queue(self) -> dict[str, Call]:
         queue, wallet = self.protocol.queue, self.wallet
         return _keyed(
-            Call(queue, "approve", (SPENDER, 4)),
+            Call(queue, "approve", (SPENDER, 6)),
             Call(queue, "claim", (1,)),
             Call(queue, "claim", (1, 1)),
             Call(queue, "claim_many", ([1], [])),
@@ -222,11 +229,11 @@ class Stage:
             Call(queue, "claim_to", (2, wallet, 1)),
             Call(queue, "request", (ETHER, wallet)),
             Call(queue, "request_many", ([ETHER, 1], wallet)),
-            Call(queue, "safeTransferFrom", (wallet, wallet, 4)),
-            Call(queue, "safeTransferFrom", (wallet, wallet, 4, b"data")),
+            Call(queue, "safeTransferFrom", (wallet, wallet, 6)),
+            Call(queue, "safeTransferFrom", (wallet, wallet, 6, b"data")),
             Call(queue, "setApprovalForAll", (SPENDER, True)),
             Call(queue, "settle", (1,), 1),
-            Call(queue, "transferFrom", (wallet, RECEIVER, 5)),
+            Call(queue, "transferFrom", (wallet, RECEIVER, 7)),
         )
 
     def _token(self) -> dict[str, Call]:
@@ -283,6 +290,105 @@ class Stage:
             Call(registry, "set_reward_address", (1, SPENDER)),
             Call(registry, "top_up", (v.keys(self.new), [31 * 10**9])),
             Call(registry, "withdraw_bond", (1, 10**9)),
+        )
+
+    def _pair(self) -> dict[str, Call]:
+        pair, wallet, evm = self.market.pair, self.wallet, self.protocol.evm
+        return _keyed(
+            Call(pair, "__default__", value=1),
+            Call(pair, "add_liquidity", (ETHER, 1), ETHER),
+            Call(pair, "add_liquidity", (ETHER, 1, RECEIVER), ETHER),
+            Call(pair, "buy", (1,), ETHER),
+            Call(pair, "buy", (1, RECEIVER), ETHER),
+            Call(pair, "collect"),
+            Call(pair, "ramp", (30_000, evm.now + 365 * DAY)),
+            Call(pair, "remove_liquidity", (ETHER, 1, 1)),
+            Call(pair, "remove_liquidity", (ETHER, 1, 1, wallet)),
+            Call(pair, "remove_one", (ETHER, True, 1)),
+            Call(pair, "remove_one", (ETHER, True, 1, wallet)),
+            Call(pair, "sell", (ETHER, 1)),
+            Call(pair, "sell", (ETHER, 1, wallet)),
+            Call(pair, "set_fee_receiver", (RECEIVER,)),
+            Call(pair, "set_fees", (100, 20_000, 0)),
+            Call(pair, "stop_ramp"),
+            *self._roles(pair),
+            *self._coin(pair, "Floe ETH pair"),
+        )
+
+    def _reserve(self) -> dict[str, Call]:
+        reserve, wallet = self.market.reserve, self.wallet
+        return _keyed(
+            Call(reserve, "__default__", value=1),
+            Call(reserve, "claim", (0,)),
+            Call(reserve, "claim", (0, 1)),
+            Call(reserve, "deposit", (ETHER, RECEIVER), ETHER),
+            Call(reserve, "deposit", (ETHER, RECEIVER, 1), ETHER),
+            Call(reserve, "mint", (ETHER, RECEIVER), 2 * ETHER),
+            Call(reserve, "queue_exits"),
+            Call(reserve, "redeem", (ETHER, wallet, wallet)),
+            Call(reserve, "redeem", (ETHER, wallet, wallet, 1)),
+            Call(reserve, "sell", (ETHER, 1)),
+            Call(reserve, "sell", (ETHER, 1, wallet)),
+            Call(reserve, "sell_ticket", (6, 1)),
+            Call(reserve, "sell_ticket", (7, 1, wallet)),
+            Call(reserve, "sell_ticket", (5, 1, wallet, 1)),
+            Call(reserve, "set_parameters", (RESERVE_PARAMETERS,)),
+            Call(reserve, "stake", (), ETHER),
+            Call(reserve, "stake", (RECEIVER,), ETHER),
+            Call(reserve, "stake", (RECEIVER, 1), 8 * ETHER),
+            Call(reserve, "stake", (RECEIVER, 1, SAVER), 8 * ETHER),
+            Call(reserve, "withdraw", (ETHER, wallet, wallet)),
+            Call(reserve, "withdraw", (ETHER, wallet, wallet, 2 * ETHER)),
+            *self._roles(reserve),
+            *self._coin(reserve, "Floe exit reserve"),
+        )
+
+    def _gauge(self) -> dict[str, Call]:
+        gauge, wallet, reward, spare = self.market.gauge, self.wallet, self.market.reward, self.market.spare
+        return _keyed(
+            Call(gauge, "add_reward", (spare, SPENDER, DAY)),
+            Call(gauge, "claim", (wallet, reward)),
+            Call(gauge, "claim_all", (wallet,)),
+            Call(gauge, "claim_to", (reward, wallet)),
+            Call(gauge, "emergency_exit"),
+            Call(gauge, "notify", (reward, ETHER)),
+            Call(gauge, "set_distributor", (reward, SPENDER)),
+            Call(gauge, "stake", (ETHER,)),
+            Call(gauge, "stake", (ETHER, RECEIVER)),
+            Call(gauge, "withdraw", (ETHER,)),
+            Call(gauge, "withdraw", (ETHER, RECEIVER)),
+            *self._roles(gauge),
+        )
+
+    def _adapters(self) -> dict[str, Call]:
+        vault, zap, wallet = self.market.vault, self.market.zap, self.wallet
+        return _keyed(
+            Call(vault, "__default__", value=1),
+            Call(vault, "claim", (4,)),
+            Call(vault, "claim", (4, 1)),
+            Call(vault, "deposit", (ETHER, RECEIVER)),
+            Call(vault, "deposit", (ETHER, RECEIVER, 1)),
+            Call(vault, "mint", (ETHER, RECEIVER)),
+            Call(vault, "redeem", (ETHER, wallet, wallet)),
+            Call(vault, "redeem", (ETHER, wallet, wallet, 1)),
+            Call(vault, "request_exit", (ETHER, RECEIVER, wallet)),
+            Call(vault, "withdraw", (ETHER, wallet, wallet)),
+            Call(vault, "withdraw", (ETHER, wallet, wallet, 2 * ETHER)),
+            *self._coin(vault, "Floe ETH for WETH"),
+            Call(zap, "__default__", value=1),
+            Call(zap, "zap", (FLOETH, ETHER, 1, RECEIVER), ETHER),
+        )
+
+    def _roles(self, contract: Contract) -> tuple[Call, Call]:
+        guest = contract.DEFAULT_ADMIN_ROLE()
+        return Call(contract, "grantRole", (guest, SPENDER)), Call(contract, "revokeRole", (guest, SPENDER))
+
+    def _coin(self, coin: Contract, name: str) -> tuple[Call, ...]:
+        return (
+            Call(coin, "approve", (SPENDER, 7)),
+            self._permit(coin, name),
+            Call(coin, "transfer", (RECEIVER, ETHER)),
+            Call(coin, "transferFrom", (self.wallet, RECEIVER, ETHER)),
         )
 
     def _permit(self, coin: Contract, name: str) -> Call:

@@ -31,10 +31,14 @@ PEERS = {
     "IBalance": "WithdrawalQueue",
     "IERC20": "FloePool",
     "IERC4626": "FloePool",
+    "IERC721": "WithdrawalQueue",
+    "IExitReserve": "ExitReserve",
+    "IStablePair": "StablePair",
+    "StakedToken": "StablePair",
 }
 """Interface to the contract of ours that is called through it."""
 
-STRANGERS = {"IERC721Receiver"}
+STRANGERS = {"IERC721Receiver", "RewardToken"}
 """Interfaces of contracts that are not ours."""
 
 ETHEREUM = {"DepositContract", "IWeth"}

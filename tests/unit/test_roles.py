@@ -14,6 +14,7 @@ from tests.protocol import DEPOSIT, FULFIL, INSTANT_EXIT, OUTSIDER, Protocol
 
 ROLE = "access_control: account is missing role"
 SELF = "access_control: can only renounce roles for itself"
+PLAIN = "ether: not like this"
 
 # What an outsider is refused, and how.
 RESTRICTED = {
@@ -61,6 +62,24 @@ RESTRICTED = {
     "ReportOracle.set_committee/2": ROLE,
     "ReportOracle.set_parameters/1": ROLE,
     "ReportOracle.vote/2": "committee: not this member",
+    "StablePair.__default__/0": PLAIN,
+    "StablePair.grantRole/2": ROLE,
+    "StablePair.ramp/2": ROLE,
+    "StablePair.revokeRole/2": ROLE,
+    "StablePair.set_fee_receiver/1": ROLE,
+    "StablePair.set_fees/3": ROLE,
+    "StablePair.stop_ramp/0": ROLE,
+    "ExitReserve.__default__/0": PLAIN,
+    "ExitReserve.grantRole/2": ROLE,
+    "ExitReserve.revokeRole/2": ROLE,
+    "ExitReserve.set_parameters/1": ROLE,
+    "Gauge.add_reward/3": ROLE,
+    "Gauge.grantRole/2": ROLE,
+    "Gauge.notify/2": "caller: not the distributor",
+    "Gauge.revokeRole/2": ROLE,
+    "Gauge.set_distributor/2": ROLE,
+    "WethVault.__default__/0": PLAIN,
+    "Zap.__default__/0": PLAIN,
     "Pauser.grantRole/2": ROLE,
     "Pauser.revokeRole/2": ROLE,
     "Pauser.renounceRole/2": SELF,
@@ -89,6 +108,15 @@ OWN_THINGS = [
     *keys("WithdrawalQueue", "transferFrom/3 safeTransferFrom/3 safeTransferFrom/4"),
     *keys("RebasingToken", "stake/0 stake/1 stake/2 stake/3 wrap/1 unwrap/1 approve/2 permit/7 transfer/2"),
     *keys("RebasingToken", "transferFrom/3 transfer_shares/2 transfer_shares_from/3"),
+    *keys("StablePair", "add_liquidity/2 add_liquidity/3 buy/1 buy/2 sell/2 sell/3 remove_liquidity/3"),
+    *keys("StablePair", "remove_liquidity/4 remove_one/3 remove_one/4 approve/2 permit/7 transfer/2 transferFrom/3"),
+    *keys("ExitReserve", "deposit/2 deposit/3 mint/2 redeem/3 redeem/4 withdraw/3 withdraw/4 sell/2 sell/3"),
+    *keys("ExitReserve", "sell_ticket/2 sell_ticket/3 sell_ticket/4 stake/0 stake/1 stake/2 stake/3"),
+    *keys("ExitReserve", "approve/2 permit/7 transfer/2 transferFrom/3"),
+    *keys("Gauge", "stake/1 stake/2 withdraw/1 withdraw/2 emergency_exit/0 claim_to/2"),
+    *keys("WethVault", "deposit/2 deposit/3 mint/2 redeem/3 redeem/4 withdraw/3 withdraw/4 request_exit/3"),
+    *keys("WethVault", "approve/2 permit/7 transfer/2 transferFrom/3"),
+    *keys("Zap", "zap/4"),
 ]
 # ... or because it only moves what must move anyway, to where it belongs.
 EVERYBODYS = [
@@ -99,6 +127,10 @@ EVERYBODYS = [
     *keys("ValidatorRegistry", "add_bond/1 prove/1 prove_one/4 prove_withdrawn/6 record_exits/0 top_up/2"),
     *keys("FeeSplitter", "claim/1 claim/2 distribute/0 sync/1"),
     *keys("ReportOracle", "submit/3"),
+    *keys("StablePair", "collect/0"),
+    *keys("ExitReserve", "claim/1 claim/2 queue_exits/0"),
+    *keys("Gauge", "claim/2 claim_all/1"),
+    *keys("WethVault", "claim/1 claim/2"),
     *keys("Timelock", "__default__/0"),
 ]
 
@@ -121,14 +153,35 @@ PAUSED = {
     "FloePool.redeem/4": "instant: over the limit",
     "FloePool.withdraw/3": "instant: over the limit",
     "FloePool.withdraw/4": "instant: over the limit",
+    **dict.fromkeys(keys("ExitReserve", "stake/0 stake/1 stake/2 stake/3"), "deposit: paused"),
+    **dict.fromkeys(keys("WethVault", "deposit/2 deposit/3 mint/2"), "deposit: paused"),
+    "Zap.zap/4": "deposit: paused",
+    **dict.fromkeys(keys("WethVault", "redeem/3 redeem/4 withdraw/3 withdraw/4"), "instant: over the limit"),
+    **dict.fromkeys(keys("ExitReserve", "deposit/2 deposit/3 mint/2 redeem/3 redeem/4"), "reserve: exits paused"),
+    **dict.fromkeys(keys("ExitReserve", "withdraw/3 withdraw/4 sell/2 sell/3"), "reserve: exits paused"),
+    **dict.fromkeys(keys("ExitReserve", "sell_ticket/2 sell_ticket/3 sell_ticket/4"), "reserve: exits paused"),
 }
 # Only our own contracts may call these, so the wallet cannot.
-PEERS = ("caller: not the pool", "caller: not the queue", "caller: not a vault")
+PEERS = ("caller: not the pool", "caller: not the queue", "caller: not a vault", PLAIN)
 PEERS_ONLY = {key: reason for key, reason in RESTRICTED.items() if reason in PEERS}
 # Where nothing at all would be refused before the caller is looked at.
 SOMETHING: dict[str, tuple[Any, ...]] = {
     "ValidatorRegistry.request_withdrawals/2": (bytes(48), [1]),
     "ValidatorRegistry.request_withdrawals/3": (bytes(48), [1], 1),
+}
+# Where whose it is depends on what is named: the wallet's own arguments.
+SAME = {"Gauge.notify/2"}
+# How an outsider is refused what is not his.
+NOT_HIS = {
+    "allowance: too low",
+    "balance: too low",
+    "ticket: caller may not",
+    "ticket: not the owner's",
+    "erc20: insufficient allowance",
+    "erc20: transfer amount exceeds balance",
+    "erc20: burn amount exceeds balance",
+    "gauge: zero amount",
+    "",  # WETH gives no reason
 }
 
 KEYS = sorted(set().union(*map(changing, CONTRACTS)))
@@ -143,6 +196,8 @@ def generic(entry: dict[str, Any]) -> Any:
         return tuple(generic(part) for part in entry["components"])
     if kind == "address":
         return "0x" + "77" * 20
+    if kind == "bool":
+        return True
     if kind.startswith("bytes"):
         return bytes(int(kind[5:] or 0))
     return 1
@@ -172,6 +227,8 @@ def test_access__restricted_function__refuses_an_outsider_whatever_he_sends(stag
         (e["inputs"] for e in functions(contract) if (e["name"], len(e["inputs"])) == (name, int(count))), []
     )
     arguments = SOMETHING.get(key) or tuple(map(generic, inputs))
+    if key in SAME:
+        arguments = stage.calls[key].arguments
     with reverts(RESTRICTED[key]):
         Call(target(stage.protocol, contract), name, arguments).make(OUTSIDER)
 
@@ -205,6 +262,11 @@ def test_settings__through_every_public_function__stay(stage: Stage, key: str):
         oracle = stage.oracle.contract
         found += [oracle.members(), oracle.quorum(), oracle.parameters()]
         found += [oracle.hasRole(oracle.COUNCIL_ROLE(), account) for account in (stage.wallet, OUTSIDER)]
+        market = stage.market
+        found += [market.pair.parameters(), market.pair.fee_receiver(), market.reserve.parameters()]
+        found += [market.gauge.reward_tokens(), market.gauge.reward(market.reward)[:2]]
+        admin = market.pair.DEFAULT_ADMIN_ROLE()
+        found += [c.hasRole(admin, OUTSIDER) for c in (market.pair, market.reserve, market.gauge)]
         kinds = (registry.DEFAULT_ADMIN_ROLE(), registry.OPERATORS_ROLE(), registry.KEEPER_ROLE())
         return [*found, *(registry.hasRole(kind, account) for kind in kinds for account in (stage.wallet, OUTSIDER))]
 
@@ -221,16 +283,21 @@ def test_own_things__called_by_an_outsider__take_nothing_of_the_wallets(stage: S
     protocol, wallet = stage.protocol, stage.wallet
 
     def held() -> list[Any]:
-        tickets = [protocol.queue.ownerOf(number) for number in range(1, 6)]
+        tickets = [protocol.queue.ownerOf(number) for number in (1, 2, 5, 6, 7)]
         coins = [protocol.pool.balanceOf(wallet), protocol.token.shares_of(wallet), protocol.evm.balance(wallet)]
-        approvals = [protocol.queue.getApproved(4), protocol.pool.allowance(wallet, OUTSIDER)]
+        approvals = [protocol.queue.getApproved(6), protocol.pool.allowance(wallet, OUTSIDER)]
+        market = stage.market
+        tokens = (market.pair, market.reserve, market.vault, market.weth, market.reward)
+        coins += [token.balanceOf(wallet) for token in tokens]
+        coins += [market.gauge.staked(wallet), market.gauge.earned(wallet, market.reward)]
+        approvals += [token.allowance(wallet, OUTSIDER) for token in tokens]
         return [*tickets, *coins, *approvals]
 
     before = held()
     try:
         stage.calls[key].make(OUTSIDER)
     except RevertError as error:
-        assert error.reason in ("allowance: too low", "balance: too low", "ticket: caller may not"), error
+        assert error.reason in NOT_HIS, error
     assert held() == before
 
 
@@ -267,5 +334,9 @@ def test_bad_075_pause__views__keep_working(stage: Stage):
     assert protocol.pool.previewRedeem(10**18) > 0
     assert protocol.token.balanceOf(wallet) > 0
     assert protocol.queue.claimable(1) > 0
+    assert stage.market.feed.getRate() == protocol.pool.exit_rate()
+    assert stage.market.pair.price() > 0
+    assert stage.market.reserve.totalAssets() > 0
+    assert stage.market.gauge.earned(wallet, stage.market.reward) > 0
     assert protocol.lens.account(wallet).value > 0
     assert protocol.lens.protocol().limits.deposit_paused_until > protocol.evm.now
