@@ -451,13 +451,12 @@ def _market(tolerant: bool = False) -> pair_quotes.Market:
     @notice The same, its place on the curve and the locked fees. If `tolerant`, and there is no such place, without.
     """
     m: pair_quotes.Market = self._sides()
-    if stable_math._in_domain(m.x, m.y):
-        m.d = stable_math._invariant(m.x, m.y, m.a, m.x + m.y)
-        m.locked = min(self._locked(self.past), m.d)
-    elif not tolerant:
-        if m.x == 0 or m.y == 0:
-            reasons._refuse(reasons.PAIR_NO_VALUE)
-        reasons._refuse(reasons.PAIR_BALANCE)
+    if tolerant and not stable_math._in_domain(m.x, m.y):
+        return m
+    if m.x == 0 or m.y == 0:
+        reasons._refuse(reasons.PAIR_NO_VALUE)
+    m.d = stable_math._invariant(m.x, m.y, m.a, m.x + m.y)
+    m.locked = min(self._locked(self.past), m.d)
     return m
 
 

@@ -240,7 +240,7 @@ def _value_after(m: Market, x: uint256, y: uint256, guess: uint256) -> uint256:
     """
     if min(x, y) < MIN_SIDE or max(x, y) > MAX_RATIO * min(x, y):
         reasons._refuse(reasons.PAIR_BALANCE)
-    return stable_math._invariant(x, y, m.a, min(guess, x + y))
+    return stable_math._invariant(x, y, m.a, guess)
 
 
 @internal

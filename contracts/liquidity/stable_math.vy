@@ -11,16 +11,16 @@
         A comes as `a` = 200 A, twice the amplification in hundredths. What is returned is not what an iteration ends
         at but the one integer with a property that is checked: Newton's steps only find it soon. Both functions curve
         upwards, so a step from below goes above the root at once, and from there they come down to it, never past it.
-@dev Domain: a from 200 to 1,000,000, sides from 1 to 2**97, one at most RATIO_LIMIT times the other. There nothing
-     overflows: D is at most x + y < 2**98, a product of two such numbers is below 2**196, D / side is below 2**21.
-     All arithmetic is checked; outside the domain it reverts.
+@dev Domain: sides below 2**97, one at most RATIO_LIMIT times the other, a from 200 to 1,000,000. Outside of it nothing
+     is said about convergence; the sides are checked.
 """
 from contracts.lib import reasons
 
-# The real D is at most this much more than `_invariant` says.
+# More than what D gains or loses by rounding.
 SLACK: constant(uint256) = 2
 # One side may be this much larger than the other, in value.
 RATIO_LIMIT: constant(uint256) = 10**6
+MAX_SIDE: constant(uint256) = 2**97 - 1
 
 HUNDREDTHS: constant(uint256) = 100
 PPM: constant(uint256) = 10**6
@@ -33,38 +33,48 @@ ROUNDS: constant(uint256) = 32
 @internal
 @pure
 def _in_domain(x: uint256, y: uint256) -> bool:
-    return min(x, y) > 0 and max(x, y) <= RATIO_LIMIT * min(x, y)
+    low: uint256 = min(x, y)
+    high: uint256 = max(x, y)
+    return low > 0 and high <= MAX_SIDE and high <= RATIO_LIMIT * low
 
 
 @internal
 @pure
 def _invariant(x: uint256, y: uint256, a: uint256, guess: uint256) -> uint256:
     """
-    @notice D in wei: the largest integer d with 100 * cubic(d) + (a - 100) * d <= a * (x + y). Rounded down, by less
-            than SLACK. `guess` is where to start, x + y at most.
-    @dev Reverts: "pair: no convergence".
+    @notice D in wei: the largest integer d with 100 * (d * d // low * d // high) + (a - 100) * d <= a * (x + y), where
+            low and high are twice the smaller and twice the larger side. The real D is less than 1 more, or less than
+            1/2 less. `guess` is where to start.
+    @dev Products and sums of the loop are unchecked. None can wrap:
+         x + y <= high < 2**98, and x + y <= 500,001 * low. d starts at x + y at most. It rises only from below the root,
+         which is at most x + y, and by at most wanted / linear <= 2 (x + y), as a >= 200: so d <= 3 (x + y) < 2**100.
+         Then d * d < 2**200, d * d // low < 2**121, times d < 2**221, // high < 2**123, times 100 < 2**130;
+         linear * d < 2**125 for any a below 2**25, which is what fits the pair's word; off < 2**131, off * d < 2**231.
+         Reverts: "pair: too far from balance", "pair: no convergence".
     """
+    if not self._in_domain(x, y):
+        reasons._refuse(reasons.PAIR_BALANCE)
     low: uint256 = 2 * min(x, y)
     high: uint256 = 2 * max(x, y)
     wanted: uint256 = a * (x + y)
     linear: uint256 = a - HUNDREDTHS
     above: uint256 = 0
-    d: uint256 = guess
+    d: uint256 = min(guess, x + y)
     for _: uint256 in range(ROUNDS):
-        cubic: uint256 = HUNDREDTHS * (d * d // low * d // high)
-        sum: uint256 = cubic + linear * d
+        cubic: uint256 = unsafe_mul(HUNDREDTHS, unsafe_mul(unsafe_mul(d, d) // low, d) // high)
+        sum: uint256 = unsafe_add(cubic, unsafe_mul(linear, d))
         # One d more or less changes the sum by `linear` at least: nearer than that, the place is certain.
         if sum > wanted:
             off: uint256 = sum - wanted
             if off <= linear:
                 return d - 1
             above = d
-            d -= max(off * d // (sum + 2 * cubic), 1)
+            d -= max(unsafe_mul(off, d) // unsafe_add(sum, unsafe_mul(2, cubic)), 1)
         else:
             off: uint256 = wanted - sum
             if off < linear or d + 1 == above:
                 return d
-            d += max(off * d // (sum + 2 * cubic), 1)
+            d += max(unsafe_mul(off, d) // unsafe_add(sum, unsafe_mul(2, cubic)), 1)
     reasons._refuse(reasons.PAIR_NO_CONVERGENCE)
     return 0
 
