@@ -222,6 +222,7 @@ UNCHECKED = {
     "_claimed_until": "tickets start at 1",
     "_check_quorum": "32 signatures of 65 bytes at most",
     "_check_at_rest": "0 is meant to become the highest number",
+    "_invariant": "the domain is checked first; the bound of every product stands in its docstring",
 }
 
 
