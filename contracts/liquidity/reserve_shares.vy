@@ -41,7 +41,8 @@ def transfer(to: address, amount: uint256) -> bool:
 def transferFrom(owner: address, to: address, amount: uint256) -> bool:
     """
     @notice ERC-20: as `transfer`, out of the caller's allowance.
-    @dev Reverts: "receiver: refused", "erc20: insufficient allowance", "erc20: transfer amount exceeds balance".
+    @dev Reverts: "receiver: refused", "erc20: insufficient allowance", "erc20: approve from the zero address",
+         "erc20: transfer amount exceeds balance".
     """
     books._check_receiver(to)
     erc20._spend_allowance(owner, msg.sender, amount)
@@ -57,10 +58,11 @@ def transferFrom(owner: address, to: address, amount: uint256) -> bool:
 def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint256:
     """
     @notice Provide exactly `msg.value` (= `assets`) wei; `receiver` gets the shares (rounded down). The first deposit
-            is at least 0.01 ETH, and a billionth of a share of it stays here for ever.
+            is at least 0.01 ETH, and a billionth of a share stays here for ever.
     @param min_shares The call reverts below this.
     @dev Reverts: "deposit: value differs", "receiver: refused", "reserve: exits paused", "reserve: loss pending",
-         "reserve: first deposit", "reserve: no value", "deposit: zero shares", "slippage: too few shares".
+         "reserve: first deposit", "reserve: no value", "deposit: zero shares", "slippage: too few shares",
+         "pool: total over 96 bits".
     """
     if assets != msg.value:
         reasons._refuse(reasons.DEPOSIT_VALUE)
@@ -96,8 +98,8 @@ def withdraw(assets: uint256, receiver: address, owner: address, max_shares: uin
     @param max_shares The call reverts above this.
     @return The shares burnt.
     @dev Reverts: "receiver: refused", "reserve: exits paused", "reserve: no value", "reserve: too little ETH",
-         "slippage: too many shares", "erc20: insufficient allowance", "erc20: burn amount exceeds balance",
-         "ether: send failed".
+         "slippage: too many shares", "erc20: insufficient allowance", "erc20: approve from the zero address",
+         "erc20: burn amount exceeds balance", "ether: send failed".
     """
     shares: uint256 = self._shares_to_burn(assets)
     if shares > max_shares:
@@ -113,7 +115,8 @@ def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint2
     @param min_assets The call reverts below this.
     @return The wei paid.
     @dev Reverts: "receiver: refused", "reserve: exits paused", "reserve: too little ETH", "slippage: too few assets",
-         "erc20: insufficient allowance", "erc20: burn amount exceeds balance", "ether: send failed".
+         "erc20: insufficient allowance", "erc20: approve from the zero address",
+         "erc20: burn amount exceeds balance", "ether: send failed".
     """
     assets: uint256 = self._to_assets(shares)
     if assets < min_assets:
