@@ -18,7 +18,7 @@ from floe.cli.session import Call, Floe, Wallet
 from floe.cli.words import RefusedError, refusals
 from floe.deploy.find import contracts
 from floe.market.live import Live, PairState, PoolState, ReserveState, State
-from floe.model.exit_reserve import ReserveParameters
+from floe.model.exit_reserve import Books, ReserveParameters
 from floe.model.stable_pair import Fees, StablePair
 
 MARKET = ("StablePair", "ExitReserve", "Gauge")
@@ -86,14 +86,13 @@ class Market:
     def _reserve(self) -> ReserveState:
         floe, reserve = self.floe, self.reserve
         known = floe.read(reserve.parameters)
-        return ReserveState(
-            cash=int(floe.read(reserve.cash)),
-            held=int(floe.read(reserve.held)),
-            queued=int(floe.read(reserve.queued)),
-            parameters=ReserveParameters(
-                int(known.fee_min), int(known.fee_max), int(known.target), bool(known.of_value), int(known.min_ticket)
-            ),
+        numbers = [
+            self.ask(view)[0] for view in (reserve.cash, reserve.fresh, reserve.held, reserve.queued, reserve.locked)
+        ]
+        limits = ReserveParameters(
+            int(known.fee_min), int(known.fee_max), int(known.target), bool(known.of_value), int(known.min_ticket)
         )
+        return ReserveState(Books(*numbers), limits)
 
     def least(
         self,
@@ -119,8 +118,7 @@ class Market:
         if shift <= 2 * fee:
             return less(drifted, fee), f"{fee / 10_000:g} % less than quoted, the pair's fee"
         return drifted, (
-            f"what is quoted: alone it moves the price by {shift / 10_000:.4f} %, more than twice the fee, "
-            "and accepting less would invite a sandwich"
+            f"no less than quoted: it moves the price by {shift / 10_000:.4f} %, and less would invite a sandwich"
         )
 
     # --- paying ---

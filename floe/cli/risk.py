@@ -61,7 +61,7 @@ class Risk:
         self.now = floe.read(floe.lens.protocol)
         self.state = self.market.state()
         live = self.live()
-        self.reserve_target = live.reserve.target()
+        self.reserve_target = live.reserve_target()
         """Wei with which the reserve's sales are cheapest."""
         self.price, self.depth = live.price(), live.depth(DEPTH_PPM)
         self.average = None if self.price is None else average(floe, self.market)
@@ -74,7 +74,7 @@ class Risk:
         before = flow(floe, self.now)
         self.flow = replace(before, buffer=live.pool.buffer(), exit_rate=live.pool.exit_rate())
         self.wait = longest(self.flow, self.state.pool.tail + self.departure.waiting)
-        self.reserve_wait = longest(self.flow, self.state.pool.tail + self.departure.waiting + live.reserve.held)
+        self.reserve_wait = longest(self.flow, self.state.pool.tail + self.departure.waiting + live.reserve.books.held)
 
     @property
     def free(self) -> int:
@@ -181,7 +181,7 @@ def _depth(risk: Risk, console: Console) -> None:
 
 
 def _liquidity(risk: Risk, console: Console) -> None:
-    limits, reserve = risk.now.limits, risk.state.reserve
+    limits, reserve = risk.now.limits, risk.state.reserve.books
     full = int(risk.now.assets) * int(limits.parameters.allowance_bps) // BPS
     rows: list[list[str | Bar]] = [
         ["exit reserve, of its target", *_part(reserve.cash, risk.reserve_target)],
@@ -225,7 +225,7 @@ def _exodus(risk: Risk, console: Console) -> None:
     lines = [f"> it would cost them {show(cost, 'ETH')}, {ppm(cost, risk.worth) / 10_000:.4f} % of all that leaves"]
     if risk.departure.waiting:
         lines.append(f"> the last of them is paid {_in(risk.wait)}")
-    if risk.after.reserve.held:
+    if risk.after.reserve.books.held:
         lines.append(f"> the reserve has its ETH back {_in(risk.reserve_wait)}")
     after = risk.after.price()
     if after is not None:
@@ -293,10 +293,11 @@ def _fields(risk: Risk) -> dict[str, Any]:
             "up_brings_shares": risk.depth[1][1],
         },
         "reserve": {
-            "cash_wei": risk.state.reserve.cash,
+            "cash_wei": risk.state.reserve.books.cash,
+            "fresh_wei": risk.state.reserve.books.fresh,
             "target_wei": risk.reserve_target,
-            "held_shares": risk.state.reserve.held,
-            "queued_shares": risk.state.reserve.queued,
+            "held_shares": risk.state.reserve.books.held,
+            "queued_shares": risk.state.reserve.books.queued,
             "fee_ppm": risk.market.ask(risk.market.reserve.fee)[0],
         },
         "instant": {

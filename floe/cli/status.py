@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from floe.cli.amounts import duration, show
+from floe.cli.market import Market
 from floe.cli.output import BAR, bar, columns, print_json
 from floe.cli.session import Floe
 from floe.cli.tickets import wait_fields
@@ -24,6 +25,7 @@ STATES = ("predeposited", "proven", "active", "exiting", "closed", "compromised"
 BATCH = 500
 """Calls in one request to the node: most nodes take a thousand."""
 BPS = 10_000
+ETHER = 10**18
 GWEI = 10**9
 
 
@@ -33,7 +35,7 @@ def run(floe: Floe, as_json: bool, console: Console) -> None:
     if as_json:
         print_json(fields)
         return
-    for part in (_head, _rates, _assets, _queue, _validators, _operators, _reports, _limits, _pauses):
+    for part in (_head, _rates, _assets, _queue, _validators, _operators, _reports, _limits, _market, _pauses):
         part(fields, console)
     for hint in fields["hints"]:
         console.print(Text(f"> {hint}"), soft_wrap=True)
@@ -86,6 +88,7 @@ def read(floe: Floe) -> dict[str, Any]:
             "instant_allowance_full_wei": int(now.assets) * int(now.limits.parameters.allowance_bps) // BPS,
             "instant_fee_ppm": int(now.instant_fee_ppm),
         },
+        "market": _read_market(floe, int(now.entry_rate)),
         "pauses": {
             "deposits_until": _later(now.limits.deposit_paused_until, floe.now),
             "fulfilments_until": _later(now.limits.fulfil_paused_until, floe.now),
@@ -184,6 +187,17 @@ def _read_oracle(floe: Floe, assets: int) -> dict[str, Any]:
             "window_full_wei": assets * int(limits.window_bps) // BPS,
             "known_loss_wei": int(headroom.pending_loss),
         },
+    }
+
+
+def _read_market(floe: Floe, entry_rate: int) -> dict[str, Any]:
+    market = Market(floe)
+    [supply], (ether, shares) = market.ask(market.pair.totalSupply), market.ask(market.pair.balances)
+    return {
+        "pair_wei": market.ask(market.pair.price)[0] * entry_rate // ETHER if supply else None,
+        "pair_ether_wei": ether,
+        "pair_floeth_shares": shares,
+        "reserve_cash_wei": market.ask(market.reserve.cash)[0],
     }
 
 
@@ -317,6 +331,13 @@ def _limits(fields: dict[str, Any], console: Console) -> None:
     ]
     names = ("", "ETH left", BAR, "of the limit")
     console.print(columns("Limits (the two gains: of all assets)", names, rows))
+
+
+def _market(fields: dict[str, Any], console: Console) -> None:
+    market = fields["market"]
+    price, reserve = market["pair_wei"], f"the exit reserve has {show(market['reserve_cash_wei'], 'ETH')}"
+    pair = "nobody provides for the pair" if price is None else f"the pair pays {tables.eth(price, 9)} ETH for 1 floETH"
+    console.print(Text(f"Market: {pair}; {reserve}"), soft_wrap=True)
 
 
 def _pauses(fields: dict[str, Any], console: Console) -> None:

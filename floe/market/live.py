@@ -13,7 +13,7 @@ from floe.market.crowd import Departure, Offer, leave
 from floe.market.search import largest
 from floe.market.ways import INSTANT, PAIR, RESERVE, value
 from floe.model.basics import GWEI, PPM, U80, U96, UNLIMITED, Address, Revert, ceil_div
-from floe.model.exit_reserve import ExitReserve, ReserveParameters
+from floe.model.exit_reserve import Books, ExitReserve, ReserveParameters
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
 from floe.model.protocol import Accounts, Protocol
@@ -64,9 +64,8 @@ class PairState:
 class ReserveState:
     """What the reserve answers."""
 
-    cash: int
-    held: int
-    queued: int
+    books: Books
+    """As of the block's time."""
     parameters: ReserveParameters
 
 
@@ -99,6 +98,7 @@ class Live:
             PAIR_AT, ACCOUNTS.admin, ACCOUNTS.fee_recipient, state.fees, state.amplification
         )
         pair.eth, pair.floeth, pair.locked_then, pair.erc20.supply = state.eth, state.floeth, state.locked, state.supply
+        pair.touched_at = self.protocol.chain.now
         pair.erc20.balances[CROWD] = state.supply
         self.protocol.chain.ether[PAIR_AT] = state.eth
         self.pool.balances[PAIR_AT] = state.floeth
@@ -106,9 +106,9 @@ class Live:
 
     def _add_reserve(self, state: ReserveState) -> ExitReserve:
         reserve = self.protocol.add_exit_reserve(RESERVE_AT, ACCOUNTS.admin, state.parameters)
-        reserve.cash, reserve.held, reserve.queued = state.cash, state.held, state.queued
-        self.protocol.chain.ether[RESERVE_AT] = state.cash
-        self.pool.balances[RESERVE_AT] = state.held
+        reserve.books, reserve.touched_at = state.books, self.protocol.chain.now
+        self.protocol.chain.ether[RESERVE_AT] = state.books.cash
+        self.pool.balances[RESERVE_AT] = state.books.held
         return reserve
 
     def worth(self, shares: int) -> int:
@@ -124,6 +124,11 @@ class Live:
             return None
         finally:
             self.protocol.restore(before)
+
+    def reserve_target(self) -> int:
+        """Return the wei with which the reserve's sales are cheapest."""
+        reserve = self.reserve
+        return reserve.size(reserve.books) if reserve.parameters.of_value else reserve.parameters.target
 
     # --- what is accepted ---
 
