@@ -139,17 +139,18 @@ def approve(w: World, sender: Address, token: Address, spender: Address, amount:
 
 _PERMIT_TYPE = keccak(text="Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 ORDER_OF_CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-_TOKEN_NAMES = {POOL: "Floe ETH", TOKEN: "Floe ETH rebasing"}
+TOKEN_NAMES = {POOL: "Floe ETH", TOKEN: "Floe ETH rebasing"}
+"""What permits call a token."""
 
 
 @cache
 def _domain(token: Address) -> bytes:
-    parts = [DOMAIN_TYPE, keccak(text=_TOKEN_NAMES[token]), keccak(text="1"), _u(CHAIN_ID), _A[token]]
+    parts = [DOMAIN_TYPE, keccak(text=TOKEN_NAMES[token]), keccak(text="1"), _u(CHAIN_ID), _A[token]]
     return keccak(b"".join(parts))
 
 
 @cache
-def _sign(signer: Address, signed: Permit, form: str) -> bytes:
+def sign_permit(signer: Address, signed: Permit, form: str) -> bytes:
     """v, r, s as calldata. `form` is "good", "high s" (the same signature mirrored) or "invalid" (no such v)."""
     _, owner, spender, amount, nonce, deadline = signed
     struct = keccak(b"".join([_PERMIT_TYPE, _A[owner], _A[spender], _u(amount), _u(nonce), _u(deadline)]))
@@ -177,7 +178,7 @@ def permit(
     signed = Permit(token, owner, spender, amount, nonce, deadline)
     signature = Signature(signer, signed, high_s=form == "high s", valid=form != "invalid")
     data = w.pool_selectors["permit(address,address,uint256,uint256,uint8,bytes32,bytes32)"]
-    data += _A[owner] + _A[spender] + _u(amount) + _u(deadline) + _sign(signer, signed, form)
+    data += _A[owner] + _A[spender] + _u(amount) + _u(deadline) + sign_permit(signer, signed, form)
     method = w.pool.permit if token == POOL else w.token.allowances.permit
     return sender, token, data, 0, method, (owner, spender, amount, deadline, signature), (), (), ()
 

@@ -31,7 +31,10 @@ from floe import build
 from tests.stateful.actions import CALLS, Action, perform
 from tests.stateful.choices import LOTS, Choices
 from tests.stateful.invariants import Guard, check_admissible, finish
-from tests.stateful.scenes import SCENES, VALIDATOR_SCENES, worlds
+from tests.stateful.market import MARKET_CONTRACTS, MarketWorld
+from tests.stateful.market_choices import MARKET_LOTS, MarketChoices, MarketGuard
+from tests.stateful.market_choices import finish as finish_market
+from tests.stateful.scenes import MARKET_SCENES, SCENES, VALIDATOR_SCENES, worlds
 from tests.stateful.validator_choices import VALIDATOR_LOTS, ValidatorChoices, ValidatorGuard
 from tests.stateful.validator_choices import finish as finish_validators
 from tests.stateful.validators import ValidatorWorld, genesis_accounts
@@ -50,7 +53,10 @@ SHRINKING_SECONDS = 60
 
 VALIDATOR_SHARE = 0.12
 """Part of the sequences that are about validators: proofs cost more than anything else."""
-REGISTRY_CONTRACT_SCENES = VALIDATOR_SCENES.keys()
+MARKET_SHARE = 0.12
+"""Part of the sequences that are about the liquidity room."""
+WHOLE = (*CONTRACTS, *MOCKS, REGISTRY_CONTRACT, SPLITTER_CONTRACT, *MARKET_CONTRACTS)
+"""Every contract that the campaign drives."""
 
 UNREACHABLE = {
     "instant: no convergence": "a guard of the search for the gross amount that cannot trip",
@@ -74,6 +80,9 @@ class Tally:
     validator_transactions: int = 0
     validator_seconds: float = 0.0
     """Both of worlds with validators."""
+    market_transactions: int = 0
+    market_seconds: float = 0.0
+    """Both of worlds with a market."""
 
     def add(self, other: Tally) -> None:
         """Count in what another worker did."""
@@ -84,6 +93,8 @@ class Tally:
         self.seconds += other.seconds
         self.validator_transactions += other.validator_transactions
         self.validator_seconds += other.validator_seconds
+        self.market_transactions += other.market_transactions
+        self.market_seconds += other.market_seconds
 
     def gaps(self) -> list[str]:
         """Name what a campaign should have met and did not."""
@@ -118,7 +129,8 @@ def reasons() -> set[str]:
 
     return {
         reason
-        for contract in (*CONTRACTS, REGISTRY_CONTRACT, SPLITTER_CONTRACT)
+        for contract in WHOLE
+        if contract not in (*MOCKS, "WETH9", "MockToken")
         for function in sources.functions(contract).keys() - {"__init__"}
         for reason in sources.reasons(contract, function)
     }
@@ -162,14 +174,25 @@ def _cast(world: World, seed: str) -> tuple[Guard, Choices, list[Any], Any]:
     """Who judges, who chooses, among what, and how a sequence ends."""
     if isinstance(world, ValidatorWorld):
         return ValidatorGuard(world), ValidatorChoices(world, seed), VALIDATOR_LOTS, finish_validators
+    if isinstance(world, MarketWorld):
+        return MarketGuard(world), MarketChoices(world, seed), MARKET_LOTS, finish_market
     return Guard(world), Choices(world, seed), LOTS, finish
+
+
+def _scenes(made: Mapping[str, World], random: Random) -> Mapping[str, Any]:
+    """Choose the room that a sequence is about, of those that there are."""
+    lot = random.random() if made.keys() >= VALIDATOR_SCENES.keys() or made.keys() >= MARKET_SCENES.keys() else 0.5
+    if made.keys() >= VALIDATOR_SCENES.keys() and lot < VALIDATOR_SHARE:
+        return VALIDATOR_SCENES
+    if made.keys() >= MARKET_SCENES.keys() and lot >= 1 - MARKET_SHARE:
+        return MARKET_SCENES
+    return SCENES
 
 
 def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Difference | None:
     """Run one sequence and count it; returns how it failed, if it did."""
     random = Random(seed)
-    with_validators = made.keys() >= REGISTRY_CONTRACT_SCENES and random.random() < VALIDATOR_SHARE
-    scene = random.choice(list(VALIDATOR_SCENES if with_validators else SCENES))
+    scene = random.choice(list(_scenes(made, random)))
     world = made[scene]
     world.reset()
     guard, choices, lots, end = _cast(world, seed)
@@ -191,9 +214,13 @@ def run_sequence(made: Mapping[str, World], seed: str, tally: Tally) -> Differen
         return Difference(scene, actions, f"{type(error).__name__}: {error}", seed)
     tally.sequences += 1
     tally.transactions += world.transactions - before
-    if with_validators:
-        tally.validator_transactions += world.transactions - before
-        tally.validator_seconds += time.perf_counter() - begun
+    done, seconds = world.transactions - before, time.perf_counter() - begun
+    if isinstance(world, ValidatorWorld):
+        tally.validator_transactions += done
+        tally.validator_seconds += seconds
+    elif isinstance(world, MarketWorld):
+        tally.market_transactions += done
+        tally.market_seconds += seconds
     return None
 
 
@@ -256,7 +283,7 @@ def run(artifacts: Mapping[str, Compiled], transactions: int, seed: str = "0") -
 def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
     """Run every `step`-th sequence from `first` on until told to stop, and say now and then how it went."""
     try:
-        made = worlds(build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT, SPLITTER_CONTRACT]))
+        made = worlds(build.load_many(WHOLE))
     except Exception as error:
         results.put((Tally(), Difference("deployment", [], f"{type(error).__name__}: {error}", seed)))
         return
@@ -277,7 +304,7 @@ def _work(first: int, step: int, seed: str, results: Any, stop: Any) -> None:
 
 def campaign(transactions: int, seed: str, jobs: int, seconds: float | None = None) -> tuple[Tally, Difference | None]:
     """Run sequences in `jobs` processes until there were enough transactions, time is up, or one failed."""
-    build.load_many([*CONTRACTS, *MOCKS, REGISTRY_CONTRACT, SPLITTER_CONTRACT])
+    build.load_many(WHOLE)
     genesis_accounts()
     context = multiprocessing.get_context("fork")
     results, stop = context.Queue(), context.Event()
@@ -323,12 +350,16 @@ def main(argv: list[str] | None = None) -> int:
         f"{tally.transactions:,} transactions in {tally.sequences:,} sequences, {time.monotonic() - started:.0f} s, "
         f"{rate:,.0f} transactions a second and process, seed {options.seed!r}"
     )
-    if tally.validator_seconds:
-        pool_rate = (tally.transactions - tally.validator_transactions) / (tally.seconds - tally.validator_seconds)
-        print(
-            f"of these, {tally.validator_transactions:,} in worlds with validators: "
-            f"{tally.validator_transactions / tally.validator_seconds:,.0f} a second there, {pool_rate:,.0f} elsewhere"
-        )
+    rooms = (
+        (tally.validator_transactions, tally.validator_seconds, "validators"),
+        (tally.market_transactions, tally.market_seconds, "a market"),
+    )
+    for transactions, seconds, room in rooms:
+        if seconds:
+            print(f"of these, {transactions:,} in worlds with {room}: {transactions / seconds:,.0f} a second there")
+    there = sum(transactions for transactions, _, _ in rooms), sum(seconds for _, seconds, _ in rooms)
+    if tally.seconds > there[1]:
+        print(f"elsewhere {(tally.transactions - there[0]) / (tally.seconds - there[1]):,.0f} a second")
     if found is not None:
         file = store(found)
         print(f"\nDIFFERENCE in scene {found.scene}: {found.what}\n{len(found.actions)} actions, stored as {file}")

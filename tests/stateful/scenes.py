@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from floe import build
 from floe.model.basics import DAY, ETHER, GWEI, UNLIMITED, YEAR
 from floe.model.pool import PAUSE_FULFIL
 from floe.model.registry import MAX_FORKS
 from tests.stateful.actions import Action, perform
+from tests.stateful.market import GAUGE, MARKET_CONTRACTS, PAIR, RESERVE, REWARD, VAULT, WETH, ZAP, MarketWorld
 from tests.stateful.oracle import agreed
 from tests.stateful.validators import MANAGERS, ValidatorWorld
 from tests.stateful.world import (
@@ -32,6 +33,7 @@ from tests.stateful.world import (
 )
 
 FIRST, SECOND, THIRD, FOURTH = STAKERS
+HOLDERS_OF_MARKET = (*STAKERS, OPERATOR, REENTERER, REFUSER, BURNER, GORGER)
 
 
 def _report(w: World, gain: int, pending_loss: int = 0) -> None:
@@ -165,24 +167,116 @@ def late(w: World) -> None:
     _do(w, ["make_block", 3 * DAY, 0])
 
 
+def opened(w: World) -> None:
+    """Open a market in which nobody has done anything."""
+    assert isinstance(w, MarketWorld)
+    warm(w)
+    for account in HOLDERS_OF_MARKET:
+        for spender in (PAIR, RESERVE, GAUGE):
+            _do(w, ["approve", account, POOL, spender, UNLIMITED])
+        _do(w, ["market_approve", account, PAIR, GAUGE, UNLIMITED], ["approve_for_all", account, RESERVE, True])
+        for spender in (VAULT, ZAP, GAUGE):
+            _do(w, ["market_approve", account, WETH, spender, UNLIMITED])
+        _do(w, ["market_approve", account, REWARD, GAUGE, UNLIMITED])
+    for account in (OPERATOR, *STAKERS, REENTERER):
+        _do(w, ["weth_deposit", account, 500 * ETHER], ["reward_mint", account, account, 10**24])
+    _do(w, ["transfer", FIRST, OPERATOR, 20 * ETHER])
+
+
+def _provide(w: World, unit: int) -> None:
+    """Liquidity on all sides, stakes in the gauge, rewards that stream; some sales, and their tickets in the queue."""
+    assert isinstance(w, MarketWorld)
+    _do(w, ["reserve_deposit", SECOND, 40 * unit + 3, 40 * unit + 3, SECOND])
+    _do(w, ["pair_add", FIRST, 60 * unit, 55 * unit, 0])
+    _do(w, ["pair_add", SECOND, 7 * unit, 0, 0], ["pair_add", THIRD, 0, 5 * unit + 1, 0, REENTERER])
+    _do(w, ["pair_add", REENTERER, 3 * unit, 3 * unit, 0], ["reserve_mint", FOURTH, 9 * unit, 7 * unit + 1, FOURTH])
+    for account in (REFUSER, BURNER, GORGER):
+        _do(w, ["pair_add", account, unit, unit, 0], ["reserve_deposit", account, unit, unit, account])
+    _do(w, ["gauge_add_reward", ADMIN, POOL, OPERATOR, DAY], ["gauge_add_reward", ADMIN, REWARD, STAKERS[0], 7 * DAY])
+    for account, parts in ((FIRST, 2), (SECOND, 3), (REENTERER, 2)):
+        _do(w, ["gauge_stake", account, w.pair.erc20.balances[account] // parts])
+    _do(w, ["gauge_add_reward", ADMIN, WETH, REENTERER, 3_600], ["gauge_notify", OPERATOR, POOL, ETHER + 7])
+    _do(w, ["gauge_notify", FIRST, REWARD, 10**21 + 1], ["travel", 3_600])
+    _do(w, ["gauge_notify", REENTERER, WETH, ETHER // 7])
+    _do(w, ["pair_buy", FOURTH, 2 * unit, 0], ["pair_sell", FIRST, 3 * unit + 7, 0], ["travel", 600])
+    _do(w, ["reserve_sell", FIRST, 4 * unit, 0], ["reserve_queue", OPERATOR], ["reserve_sell", FIRST, 2 * unit + 1, 0])
+    _do(w, ["vault_deposit", SECOND, 9 * ETHER, SECOND], ["vault_deposit", REENTERER, ETHER, REENTERER])
+    _do(w, ["vault_request_exit", SECOND, ETHER, SECOND, SECOND], ["travel", 12])
+
+
+def trading(w: World) -> None:
+    """Let a balanced market be a few hours old."""
+    opened(w)
+    _provide(w, ETHER)
+
+
+def lopsided(w: World) -> None:
+    """Bring the pair far off its peg, leave little in it, and almost no ETH in the reserve."""
+    trading(w)
+    assert isinstance(w, MarketWorld)
+    _do(w, ["gauge_withdraw", FIRST, w.gauge.staked[FIRST]])
+    _do(w, ["pair_sell", FIRST, 180 * ETHER, 0], ["travel", 2 * DAY])
+    _do(w, ["pair_remove", FIRST, w.pair.erc20.balances[FIRST] * 99 // 100, 0, 0])
+    _do(w, ["pair_remove", SECOND, w.pair.erc20.balances[SECOND] - 10**12, 0, 0])
+    _do(w, ["reserve_sell", FIRST, w.reserve.books.cash * ETHER // w.pool.exit_rate() - 10**9, 0])
+
+
+def shaken(w: World) -> None:
+    """After a loss, with another one pending and people who sell into it."""
+    trading(w)
+    _report(w, -(w.pool.assets * 3 // 100))
+    _do(w, ["pair_sell", SECOND, 10 * ETHER, 0], ["travel", DAY // 2])
+    _do(w, ["raise_pending_loss", REGISTRY, w.pool.outside // (40 * GWEI)])
+    _do(w, ["reserve_sell", FIRST, 3 * ETHER, 0], ["pair_sell", FIRST, 5 * ETHER, 0])
+
+
+def drained(w: World) -> None:
+    """Let exits wait that are not paid, and the reserve have its ETH in tickets of others and its own."""
+    trading(w)
+    assert isinstance(w, MarketWorld)
+    for shares in (3 * ETHER, 2 * ETHER, ETHER, 5 * ETHER):
+        _do(w, ["request", FIRST, shares, FIRST])
+        _do(w, ["reserve_sell_ticket", FIRST, len(w.queue.ends) - 1, 0])
+    _do(w, ["reserve_sell", FIRST, 10 * ETHER, 0], ["reserve_queue", OPERATOR], ["request", SECOND, 20 * ETHER, SECOND])
+    _report(w, ETHER // 50)
+    _do(w, ["deposit", THIRD, 3 * ETHER, 3 * ETHER, THIRD], ["fulfil", OPERATOR, 2 * ETHER], ["travel", DAY // 4])
+
+
+def gigantic(w: World) -> None:
+    """Amounts close to all that fits in 96 bits."""
+    opened(w)
+    unit = 2**96 // 4_000
+    for account in (*STAKERS, REENTERER, REFUSER, BURNER, GORGER):
+        _do(w, ["deposit", account, 300 * unit, 300 * unit, account])
+    _provide(w, unit)
+
+
 SCENES = {scene.__name__: scene for scene in (new, warm, poor, costly, huge, bare)}
+
+MARKET_SCENES = {scene.__name__: scene for scene in (opened, trading, lopsided, shaken, drained, gigantic)}
 
 VALIDATOR_SCENES = {scene.__name__: scene for scene in (young, staked, late)}
 
 
-def worlds(artifacts: Mapping[str, Compiled]) -> dict[str, World]:
-    """Build one world for every scene, in that scene; those with validators where there is a registry.
+def worlds(artifacts: Mapping[str, Compiled], *, alone: bool = False) -> dict[str, World]:
+    """Build one world for every scene, in that scene; those of the pool not if `alone`.
 
-    The fee splitter is taken from the build when it is not given.
+    Those with validators are built where there is a registry, those with a market where there is WETH. The fee
+    splitter is taken from the build when it is not given.
 
     Raises Mismatch when contracts and model differ on the way.
     """
-    made: dict[str, World] = {}
-    with_registry = VALIDATOR_SCENES if REGISTRY_CONTRACT in artifacts else {}
-    if with_registry:
+    scenes: dict[str, tuple[type[World], Callable[[World], None]]] = {}
+    if not alone:
+        scenes |= {name: (World, scene) for name, scene in SCENES.items()}
+    if REGISTRY_CONTRACT in artifacts:
         artifacts = {**build.load_many([SPLITTER_CONTRACT]), **artifacts}
-    for name, scene in {**SCENES, **with_registry}.items():
-        world = made[name] = ValidatorWorld(artifacts) if name in with_registry else World(artifacts)
+        scenes |= {name: (ValidatorWorld, scene) for name, scene in VALIDATOR_SCENES.items()}
+    if MARKET_CONTRACTS[0] in artifacts:
+        scenes |= {name: (MarketWorld, scene) for name, scene in MARKET_SCENES.items()}
+    made: dict[str, World] = {}
+    for name, (kind, scene) in scenes.items():
+        world = made[name] = kind(artifacts)
         scene(world)
         world.check_all()
         world.keep()

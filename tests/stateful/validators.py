@@ -269,10 +269,6 @@ class ValidatorWorld(World):
             self._read_deposits()
         return reason
 
-    def whole(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Let a method of the model change nothing when it reverts."""
-        return lambda *arguments: self.model.attempt(lambda: method(*arguments))
-
     def _read_deposits(self) -> None:
         """Take what the deposit contract logged, and judge what the registry deposited."""
         result = self.evm.result

@@ -9,6 +9,7 @@ from floe.model.basics import DAY, UNLIMITED, ZERO, Address, Revert
 from floe.model.oracle import FrameReport
 from floe.model.registry import Operator, Validator
 from tests.stateful.choices import Choices
+from tests.stateful.market import FEED, GAUGE, PAIR, RESERVE, REWARDS, TOKENS, VAULT, WETH, WITH_PERMIT, MarketWorld
 from tests.stateful.oracle import DIGEST, PREVIEW
 from tests.stateful.validators import VALIDATOR_REGISTRY, ValidatorWorld
 from tests.stateful.world import (
@@ -228,6 +229,123 @@ def _of_registry(c: Choices, w: World) -> list[Question]:
     ]
 
 
+def _of_tokens(c: Choices, w: World) -> list[Question]:
+    """Ask about holders of the room's tokens, and what their shares could be left with."""
+    assert isinstance(w, MarketWorld)
+    account, spender, token = c.pick(list(ADDRESS_WORD)), c.pick(list(ADDRESS_WORD)), c.pick(TOKENS)
+    word, erc20, reserve, vault = ADDRESS_WORD[account], w.erc20s[token], w.reserve, w.vault
+    words = word + ADDRESS_WORD[spender]
+    questions: list[Question] = [
+        (token, "balanceOf(address)", word, lambda: erc20.balance_of(account)),
+        (token, "allowance(address,address)", words, lambda: erc20.allowances.amounts.get((account, spender), 0)),
+        (GAUGE, "staked(address)", word, lambda: w.gauge.staked.get(account, 0)),
+        *(
+            (place, f"{name}(address)", word, lambda part=part, view=view: getattr(part, view)(account))
+            for place, part in ((RESERVE, reserve), (VAULT, vault))
+            for name, view in (
+                ("maxDeposit", "max_deposit"),
+                ("maxMint", "max_mint"),
+                ("maxWithdraw", "max_withdraw"),
+                ("maxRedeem", "max_redeem"),
+            )
+        ),
+    ]
+    if token in WITH_PERMIT:
+        questions.append((token, "nonces(address)", word, lambda: erc20.allowances.nonces.get(account, 0)))
+    if token != WETH:
+        questions.append((token, "totalSupply()", b"", lambda: erc20.supply))
+    return questions
+
+
+def _of_prices(c: Choices, w: World) -> list[Question]:
+    """Ask for prices of an amount."""
+    assert isinstance(w, MarketWorld)
+    pair, reserve, pool = w.pair, w.reserve, w.pool
+    amount, other = (
+        c.amount(c.pick((pair.eth, pair.floeth, reserve.books.cash, reserve.erc20.supply))),
+        c.amount(pair.floeth),
+    )
+    word, flag, ticket = amount.to_bytes(32, "big"), c.bits(1), c.ticket()
+    both, sided = word + other.to_bytes(32, "big"), word + flag.to_bytes(32, "big")
+    return [
+        (PAIR, "preview_buy(uint256)", word, lambda: pair.preview_buy(amount)),
+        (PAIR, "preview_sell(uint256)", word, lambda: pair.preview_sell(amount)),
+        (PAIR, "preview_add(uint256,uint256)", both, lambda: pair.preview_add(amount, other)),
+        (PAIR, "preview_remove(uint256)", word, lambda: pair.preview_remove(amount)),
+        (PAIR, "preview_remove_one(uint256,bool)", sided, lambda: pair.preview_remove_one(amount, bool(flag))),
+        (RESERVE, "preview_sell(uint256)", word, lambda: reserve.preview_sell(amount)),
+        (
+            RESERVE,
+            "preview_sell_ticket(uint256)",
+            ticket.to_bytes(32, "big"),
+            lambda: reserve.preview_sell_ticket(ticket),
+        ),
+        (RESERVE, "preview_stake(uint256)", word, lambda: reserve.preview_stake(amount)),
+        (RESERVE, "convertToShares(uint256)", word, lambda: reserve.convert_to_shares(amount)),
+        (RESERVE, "convertToAssets(uint256)", word, lambda: reserve.convert_to_assets(amount)),
+        (RESERVE, "previewDeposit(uint256)", word, lambda: reserve.preview_deposit(amount)),
+        (RESERVE, "previewMint(uint256)", word, lambda: reserve.preview_mint(amount)),
+        (RESERVE, "previewWithdraw(uint256)", word, lambda: reserve.preview_withdraw(amount)),
+        (RESERVE, "previewRedeem(uint256)", word, lambda: reserve.convert_to_assets(amount)),
+        (VAULT, "convertToShares(uint256)", word, lambda: pool.convert_to_shares(amount)),
+        (VAULT, "convertToAssets(uint256)", word, lambda: pool.convert_to_assets(amount)),
+        (VAULT, "previewDeposit(uint256)", word, lambda: pool.convert_to_shares(amount)),
+        (VAULT, "previewMint(uint256)", word, lambda: pool.preview_mint(amount)),
+        (VAULT, "previewWithdraw(uint256)", word, lambda: pool.preview_withdraw(amount)),
+        (VAULT, "previewRedeem(uint256)", word, lambda: pool.preview_redeem(amount)),
+    ]
+
+
+def _of_room(c: Choices, w: World) -> list[Question]:
+    """Ask the room about itself."""
+    assert isinstance(w, MarketWorld)
+    pair, reserve, gauge, pool = w.pair, w.reserve, w.gauge, w.pool
+    account, token = c.pick(list(ADDRESS_WORD)), c.pick([*REWARDS, RESERVE])
+    words = ADDRESS_WORD[account] + ADDRESS_WORD[token]
+
+    def reward() -> tuple[int, ...]:
+        state = gauge.reward(token)
+        return _number(state.distributor), *state[1:]
+
+    def opened() -> tuple[int, ...]:
+        tickets = reserve.tickets
+        return 32, len(tickets), *(part for ticket in tickets for part in ticket)
+
+    def round_data() -> tuple[int, ...]:
+        at = pool.report_at
+        return at, pool.exit_rate(), at, at, at
+
+    return [
+        (PAIR, "price()", b"", pair.price),
+        (PAIR, "price_cumulative()", b"", pair.price_cumulative),
+        (PAIR, "virtual_price()", b"", pair.virtual_price),
+        (PAIR, "balances()", b"", lambda: (pair.eth, pair.floeth)),
+        (PAIR, "locked()", b"", pair.locked),
+        (PAIR, "fee()", b"", pair.fee),
+        (PAIR, "amplification()", b"", pair.amplification),
+        (PAIR, "parameters()", b"", lambda: (*pair.fees, pair.a_from, pair.a_to, pair.ramp_start, pair.ramp_end)),
+        (PAIR, "admin_fees()", b"", pair.admin_fees),
+        (PAIR, "fee_receiver()", b"", lambda: _number(pair.fee_receiver)),
+        (RESERVE, "totalAssets()", b"", reserve.total_assets),
+        (RESERVE, "fee()", b"", reserve.fee),
+        (RESERVE, "cash()", b"", reserve.cash),
+        (RESERVE, "fresh()", b"", reserve.fresh),
+        (RESERVE, "held()", b"", reserve.held),
+        (RESERVE, "queued()", b"", reserve.queued),
+        (RESERVE, "locked()", b"", reserve.locked),
+        (RESERVE, "parameters()", b"", lambda: tuple(map(int, reserve.parameters))),
+        (RESERVE, "open_tickets()", b"", opened),
+        (VAULT, "totalAssets()", b"", w.vault.total_assets),
+        (GAUGE, "total_staked()", b"", lambda: gauge.total_staked),
+        (GAUGE, "reward_tokens()", b"", lambda: list(map(_number, gauge.tokens))),
+        (GAUGE, "reward(address)", ADDRESS_WORD[token], reward),
+        (GAUGE, "earned(address,address)", words, lambda: gauge.earned(account, token)),
+        (GAUGE, "fraction(address,address)", words, lambda: gauge.fraction(account, token)),
+        (FEED, "getRate()", b"", pool.exit_rate),
+        (FEED, "latestRoundData()", b"", round_data),
+    ]
+
+
 NOBODY = Operator(ZERO, 0, 0, 0, ZERO, 0, 0)
 KINDS = (_of_account, _of_pair, _of_amount, _of_pool, _of_ticket, _of_oracle)
 
@@ -235,7 +353,11 @@ KINDS = (_of_account, _of_pair, _of_amount, _of_pool, _of_ticket, _of_oracle)
 def ask(c: Choices) -> str:
     """Ask one view at random and compare; returns its name. Raises Mismatch."""
     w = c.w
-    kinds = (*KINDS, _of_registry, _of_registry) if isinstance(w, ValidatorWorld) else KINDS
+    kinds: tuple[Callable[[Choices, World], list[Question]], ...] = KINDS
+    if isinstance(w, ValidatorWorld):
+        kinds = (*KINDS, _of_registry, _of_registry)
+    elif isinstance(w, MarketWorld):
+        kinds = (_of_tokens, _of_prices, _of_prices, _of_room, _of_room)
     contract, signature, arguments, answer = c.pick(c.pick(kinds)(c, w))
     selectors = {
         POOL: w.pool_selectors,
@@ -245,6 +367,8 @@ def ask(c: Choices) -> str:
     }
     if isinstance(w, ValidatorWorld):
         selectors |= {VALIDATOR_REGISTRY: w.registry_selectors, WITHDRAWAL_VAULT: w.vault_selectors}
+    if isinstance(w, MarketWorld):
+        selectors |= w.selectors
     expected: bytes | None = None
     reason: str | None = None
     try:
