@@ -200,7 +200,7 @@ class StablePair:
         if not MIN_A <= self.a_from <= MAX_A:
             raise Revert("parameter: out of bounds")
         self._check_receiver(self.fee_receiver)
-        self.a_to = self.a_from
+        self.a_to, self.ramp_start, self.ramp_end = self.a_from, self.chain.now, self.chain.now
 
     # --- what is true now ---
 
