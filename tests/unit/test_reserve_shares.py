@@ -169,6 +169,7 @@ def test_deposit__loss_pending__reverts_and_withdrawals_bear_it(world: Reserve, 
 
 
 def test_exits_paused__neither_in_nor_out(world: Reserve, reserve: Contract):
+    world.sell(4 * ETHER)
     world.hold_report()
     names = ("maxDeposit", "maxMint", "maxWithdraw", "maxRedeem")
     assert [getattr(reserve, name)(SAVER) for name in names] == [0] * 4

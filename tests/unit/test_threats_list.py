@@ -17,6 +17,7 @@ BUILT = {
     *range(43, 50),
     51,
     52,
+    56,
     *range(60, 74),
     75,
     78,
@@ -24,7 +25,7 @@ BUILT = {
     *range(96, 103),
     109,
 }
-ROOMS = {"operators", "rewards", "liquidity", "basket", "bridge"}
+ROOMS = {"operators", "rewards", "basket", "bridge"}
 
 
 def rows() -> list[tuple[int, str, str]]:
