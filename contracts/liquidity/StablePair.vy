@@ -9,7 +9,8 @@
         amplification.
 
         What a trade or a one-sided change pays is locked at first and released over a day (`locked_fees.vy`); who
-        joins buys at the value without it, who leaves leaves with that. While a loss is pending in the pool, floETH
+        joins buys at the value without it, who leaves leaves with that. Liquidity cannot leave its owner in the block in
+        which it was minted, so nobody provides only for the length of somebody else's trade. While a loss is pending in the pool, floETH
         comes in at the exit price and is booked at the entry price: nobody sells a known loss to those who provide.
         The value of the liquidity never falls but by a loss of the pool, or by a ramp while the sides differ.
 @dev What stops it, who can, and what still works then: nobody can stop trades or liquidity. When the rate falls so far
@@ -57,8 +58,6 @@ exports: (
     erc20.permit,
     erc20.symbol,
     erc20.totalSupply,
-    erc20.transfer,
-    erc20.transferFrom,
 )
 exports: (
     pair_terms.amplification,
@@ -69,6 +68,7 @@ exports: (
 )
 
 UNIT: constant(uint256) = 10**18
+U64: constant(uint256) = 2**64 - 1
 U120: constant(uint256) = 2**120 - 1
 
 POOL: immutable(IFloePool)
@@ -77,6 +77,8 @@ POOL: immutable(IFloePool)
 books: uint256
 # price cumulative u120 | when u40 | fees locked then u96
 past: uint256
+# Account -> when it was last given new liquidity u64 | how much in that block u192
+minted: HashMap[address, uint256]
 # @notice Receives what lies beyond the books.
 fee_receiver: public(address)
 
@@ -113,6 +115,35 @@ def __default__():
     @notice ETH comes with `buy` or `add_liquidity`. Reverts: "ether: not like this".
     """
     raise reasons.PLAIN_ETHER
+
+
+# ---- ERC-20 -----------------------------------------------------------------------------------------
+
+
+@external
+def transfer(to: address, amount: uint256) -> bool:
+    """
+    @notice ERC-20. New liquidity stays where it is for a block.
+    @dev Reverts: "pair: fresh liquidity", "erc20: transfer to the zero address",
+         "erc20: transfer amount exceeds balance".
+    """
+    self._check_fresh(msg.sender, amount)
+    erc20._transfer(msg.sender, to, amount)
+    return True
+
+
+@external
+def transferFrom(owner: address, to: address, amount: uint256) -> bool:
+    """
+    @notice ERC-20. New liquidity stays where it is for a block.
+    @dev Reverts: "erc20: insufficient allowance", "pair: fresh liquidity", "erc20: approve from the zero address",
+         "erc20: transfer from the zero address", "erc20: transfer to the zero address",
+         "erc20: transfer amount exceeds balance".
+    """
+    erc20._spend_allowance(owner, msg.sender, amount)
+    self._check_fresh(owner, amount)
+    erc20._transfer(owner, to, amount)
+    return True
 
 
 # ---- trades -----------------------------------------------------------------------------------------
@@ -185,7 +216,7 @@ def add_liquidity(shares: uint256, min_liquidity: uint256, receiver: address = m
         self._book(m, c)
         liquidity = c.out
     assert liquidity >= min_liquidity, reasons.MIN_LIQUIDITY
-    erc20._mint(receiver, liquidity)
+    self._mint(receiver, liquidity)
     log IStablePair.LiquidityAdded(
         caller=msg.sender, receiver=receiver, assets=msg.value, shares=shares, liquidity=liquidity
     )
@@ -201,10 +232,12 @@ def remove_liquidity(
     """
     @notice Give up `liquidity` for its part of both sides, without a fee; locked fees stay. Works at any balance.
     @return Wei and shares sent to `receiver` (rounded down), at least `min_assets` and `min_shares`.
-    @dev Reverts: "pair: no value", "pair: too small", "slippage: too few assets", "slippage: too few shares",
-         "receiver: refused", "erc20: burn amount exceeds balance", "ether: send failed".
+    @dev Reverts: "receiver: refused", "pair: fresh liquidity", "pair: no value", "pair: too small", "balance: too low",
+         "slippage: too few assets", "slippage: too few shares", "erc20: burn amount exceeds balance",
+         "ether: send failed".
     """
     self._check_receiver(receiver)
+    self._check_fresh(msg.sender, liquidity)
     m: pair_quotes.Market = self._market(True)
     c: pair_quotes.Change = pair_quotes._remove(m, erc20.totalSupply, liquidity)
     self._book(m, c)
@@ -227,11 +260,12 @@ def remove_one(liquidity: uint256, of_ether: bool, min_out: uint256, receiver: a
     @notice Give up `liquidity` for ETH alone or, if not `of_ether`, for floETH alone. What that is more than its part
             of this side pays the fee of a trade; with a loss pending in the pool, ETH pays for it as in `sell`.
     @return Wei or shares sent to `receiver` (rounded down), at least `min_out`.
-    @dev Reverts: "pair: no value", "pair: too far from balance", "pair: too small", "slippage: too few assets",
-         "slippage: too few shares", "receiver: refused", "balance: too low", "erc20: burn amount exceeds balance",
-         "ether: send failed".
+    @dev Reverts: "receiver: refused", "pair: fresh liquidity", "pair: no value", "pair: too far from balance",
+         "pair: too small", "balance: too low", "slippage: too few assets", "slippage: too few shares",
+         "erc20: burn amount exceeds balance", "ether: send failed".
     """
     self._check_receiver(receiver)
+    self._check_fresh(msg.sender, liquidity)
     m: pair_quotes.Market = self._market()
     if of_ether:
         m.pending_loss = staticcall POOL.pending_loss()
@@ -257,7 +291,7 @@ def collect() -> (uint256, uint256):
     @notice Send what lies beyond the books, the admin's part of the fees and gifts, to the fee receiver. Anyone may
             call.
     @return Wei and shares sent.
-    @dev Reverts: "ether: send failed".
+    @dev Reverts: "receiver: refused" by the pool, "ether: send failed".
     """
     assets: uint256 = 0
     shares: uint256 = 0
@@ -407,6 +441,15 @@ def preview_remove_one(liquidity: uint256, of_ether: bool) -> uint256:
 
 @external
 @view
+def fresh(account: address) -> uint256:
+    """
+    @notice Liquidity of `account` that was minted in this block and cannot leave it yet.
+    """
+    return self._fresh(account)
+
+
+@external
+@view
 def admin_fees() -> (uint256, uint256):
     """
     @notice Wei and shares that `collect` would send.
@@ -504,6 +547,33 @@ def _book(m: pair_quotes.Market, c: pair_quotes.Change):
         cumulative: uint256 = self._cumulative(m, self.past)
         self.past = (c.locked << 160) | (block.timestamp << 120) | cumulative
     self.books = words._with_pair(0, c.eth, c.floeth)
+
+
+@internal
+def _mint(receiver: address, liquidity: uint256):
+    self.minted[receiver] = ((self._fresh(receiver) + liquidity) << 64) | block.timestamp
+    erc20._mint(receiver, liquidity)
+
+
+@internal
+@view
+def _fresh(account: address) -> uint256:
+    minted: uint256 = self.minted[account]
+    if minted & U64 == block.timestamp:
+        return minted >> 64
+    return 0
+
+
+@internal
+@view
+def _check_fresh(owner: address, amount: uint256):
+    """
+    @notice Refuse to let go of what was minted in this block. Only that much is bound: nobody can bind older liquidity
+            of somebody else by giving it new one.
+    """
+    fresh: uint256 = self._fresh(owner)
+    if fresh > 0 and erc20.balanceOf[owner] - fresh < amount:
+        reasons._refuse(reasons.PAIR_FRESH)
 
 
 @internal
