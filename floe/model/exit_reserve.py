@@ -313,7 +313,7 @@ class ExitReserve:
         value, supply = self.pool.entry_price()
         if value == 0:
             raise Revert("pool: no value")
-        return bought + (assets - price) * supply // value
+        return bought + word((assets - price) * supply) // value
 
     def stake(self, sender: Address, value: int, receiver: Address, min_shares: int = 0, _: Address = ZERO) -> int:
         """Buy floETH held here at the entry price, and stake what is left of `value`; returns the floETH."""
@@ -458,13 +458,19 @@ class ExitReserve:
         self._leave(sender, assets, receiver, owner, shares)
         return assets
 
+    def balance_of(self, owner: Address) -> int:
+        """Return the reserve's shares of `owner`."""
+        return self.erc20.balance_of(owner)
+
     def transfer(self, sender: Address, receiver: Address, amount: int) -> bool:
         """Move `amount` of the caller's shares."""
+        self._enter()
         self._check_receiver(receiver)
         return self.erc20.transfer(sender, receiver, amount)
 
     def transfer_from(self, sender: Address, owner: Address, receiver: Address, amount: int) -> bool:
         """Move `amount` of the shares of `owner` out of the caller's allowance."""
+        self._enter()
         self._check_receiver(receiver)
         return self.erc20.transfer_from(sender, owner, receiver, amount)
 

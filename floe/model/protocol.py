@@ -179,6 +179,7 @@ class Protocol:
         erc20 = self.add_token(address)
         pair = StablePair(self.chain, address, self.pool, erc20, roles, fee_receiver, fees, amplification)
         pair.construct()
+        self.tokens[address] = pair
         self.chain.ether[address] = 0
         self._keep(pair, roles)
         return pair
@@ -189,6 +190,7 @@ class Protocol:
         erc20 = self.add_token(address)
         reserve = ExitReserve(self.chain, address, self.pool, self.queue, erc20, roles, parameters)
         reserve.construct()
+        self.tokens[address] = reserve
         self._keep(reserve, roles)
         return reserve
 

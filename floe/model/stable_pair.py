@@ -6,7 +6,7 @@ Ann·(x + y) + D = Ann·D + D³ / (4·x·y). What D grows by, through fees, is l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 from typing import NamedTuple
 
@@ -191,6 +191,8 @@ class StablePair:
     """Until when `cumulative` counts, and when `locked_then` was locked."""
     locked_then: int = 0
     """Wei of D."""
+    minted: dict[Address, tuple[int, int]] = field(default_factory=dict)
+    """When an account was last given new liquidity, and how much in that block."""
     entered: bool = False
     """The pair waits for a call of its own to return: nobody may enter."""
 
@@ -239,40 +241,40 @@ class StablePair:
 
     def price(self) -> int:
         """ETH per wei of floETH's value, times 10^18, without fee."""
-        self._enter()
+        self.check_entry()
         return self._price(self.market())
 
     def price_cumulative(self) -> tuple[int, int]:
         """Sum of price times seconds up to now, and now."""
-        self._enter()
+        self.check_entry()
         return self._cumulative(self.market()), self.chain.now
 
     def virtual_price(self) -> int:
         """Value of 10^18 LP tokens (rounded down)."""
-        self._enter()
+        self.check_entry()
         return self.market().free * ETHER // self.erc20.supply
 
     def fee(self) -> int:
         """Fee rate in ppm of a very small trade."""
-        self._enter()
+        self.check_entry()
         m = self.market()
         return self._fee_ppm(m.x, m.y)
 
     def admin_fees(self) -> tuple[int, int]:
         """Wei and shares that lie here beyond the books."""
-        self._enter()
+        self.check_entry()
         return self.chain.ether[self.address] - self.eth, self.pool.balance_of(self.address) - self.floeth
 
     # --- trades ---
 
     def preview_buy(self, wei: int) -> int:
         """Shares for `wei`."""
-        self._enter()
+        self.check_entry()
         return self._quote_buy(self.market(), wei).out
 
     def buy(self, sender: Address, value: int, min_shares: int, receiver: Address) -> int:
         """Take `value` wei, pay shares."""
-        self._enter()
+        self.check_entry()
         self._check_receiver(receiver)
         m = self.market()
         c = self._quote_buy(m, value)
@@ -291,12 +293,12 @@ class StablePair:
 
     def preview_sell(self, shares: int) -> int:
         """Wei for `shares`."""
-        self._enter()
+        self.check_entry()
         return self._quote_sell(self.market(), shares).out
 
     def sell(self, sender: Address, shares: int, min_assets: int, receiver: Address) -> int:
         """Take `shares` that the caller has approved, pay wei."""
-        self._enter()
+        self.check_entry()
         self._check_receiver(receiver)
         m = self.market()
         c = self._quote_sell(m, shares)
@@ -329,14 +331,41 @@ class StablePair:
 
     # --- liquidity ---
 
+    def fresh(self, account: Address) -> int:
+        """LP tokens of `account` that were minted in this block and cannot leave it yet."""
+        self.check_entry()
+        at, amount = self.minted.get(account, (0, 0))
+        return amount if at == self.chain.now else 0
+
+    def transfer(self, sender: Address, receiver: Address, amount: int) -> bool:
+        """Move `amount` of the caller's LP tokens."""
+        self._check_fresh(sender, amount)
+        return self.erc20.transfer(sender, receiver, amount)
+
+    def transfer_from(self, sender: Address, owner: Address, receiver: Address, amount: int) -> bool:
+        """Move `amount` of the LP tokens of `owner` out of the caller's allowance."""
+        self.check_entry()
+        self.erc20.check_allowance(owner, sender, amount)
+        self._check_fresh(owner, amount)
+        return self.erc20.transfer_from(sender, owner, receiver, amount)
+
+    def balance_of(self, owner: Address) -> int:
+        """LP tokens of `owner`."""
+        return self.erc20.balance_of(owner)
+
+    def _check_fresh(self, owner: Address, amount: int) -> None:
+        fresh = self.fresh(owner)
+        if fresh and self.erc20.balance_of(owner) - fresh < amount:
+            raise Revert("pair: fresh liquidity")
+
     def preview_add(self, wei: int, shares: int) -> int:
         """LP tokens for both."""
-        self._enter()
+        self.check_entry()
         return self._quote_add(self.market(), wei, shares).out if self.erc20.supply else self._quote_first(wei, shares)
 
     def add_liquidity(self, sender: Address, value: int, shares: int, min_liquidity: int, receiver: Address) -> int:
         """Take `value` wei and `shares` that the caller has approved; returns the LP tokens minted."""
-        self._enter()
+        self.check_entry()
         self._check_receiver(receiver)
         if self.erc20.supply:
             m = self.market()
@@ -351,6 +380,7 @@ class StablePair:
         if liquidity < min_liquidity:
             raise Revert("slippage: too little liquidity")
         self.chain.move(sender, self.address, value)
+        self.minted[receiver] = self.chain.now, self.fresh(receiver) + liquidity
         self.erc20.mint(receiver, liquidity)
         if shares:
             self.pool.transfer_from(self.address, sender, self.address, shares)
@@ -364,7 +394,7 @@ class StablePair:
         return invariant(2 * self.amplification(), wei, y) - LOCKED_LIQUIDITY
 
     def _quote_add(self, m: Market, wei: int, shares: int) -> Change:
-        eth, floeth = m.eth + wei, m.floeth + shares
+        eth, floeth = word(m.eth + wei), word(m.floeth + shares)
         x, y = eth, word(floeth * m.value) // m.supply
         d = self._value_after(m, eth, floeth)
         # Half the fee on what each side is away from where it would be had both grown alike.
@@ -384,7 +414,7 @@ class StablePair:
 
     def preview_remove(self, liquidity: int) -> tuple[int, int]:
         """Wei and shares for `liquidity`."""
-        self._enter()
+        self.check_entry()
         m = self.sides()
         c = self._quote_remove(self._priced(m) if in_domain(m.x, m.y) else m, liquidity)
         return m.eth - c.eth, m.floeth - c.floeth
@@ -393,8 +423,9 @@ class StablePair:
         self, sender: Address, liquidity: int, min_assets: int, min_shares: int, receiver: Address
     ) -> tuple[int, int]:
         """Burn LP tokens for their part of both sides, without fee."""
-        self._enter()
+        self.check_entry()
         self._check_receiver(receiver)
+        self._check_fresh(sender, liquidity)
         m = self.sides()
         if in_domain(m.x, m.y):
             m = self._priced(m)
@@ -433,13 +464,14 @@ class StablePair:
 
     def preview_remove_one(self, liquidity: int, of_ether: bool) -> int:
         """Wei or shares for `liquidity`."""
-        self._enter()
+        self.check_entry()
         return self._quote_remove_one(self.market(), liquidity, of_ether).out
 
     def remove_one(self, sender: Address, liquidity: int, of_ether: bool, min_out: int, receiver: Address) -> int:
         """Burn LP tokens for wei or shares alone."""
-        self._enter()
+        self.check_entry()
         self._check_receiver(receiver)
+        self._check_fresh(sender, liquidity)
         m = self.market()
         c = self._quote_remove_one(m, liquidity, of_ether)
         self._book(m, c)
@@ -479,7 +511,7 @@ class StablePair:
 
     def collect(self, _: Address) -> tuple[int, int]:
         """Send what lies here beyond the books to the fee receiver; returns wei and shares."""
-        self._enter()
+        self.check_entry()
         wei, shares = self.chain.ether[self.address] - self.eth, self.pool.balance_of(self.address) - self.floeth
         if shares:
             self.pool.transfer(self.address, self.fee_receiver, shares)
@@ -491,7 +523,7 @@ class StablePair:
 
     def ramp(self, sender: Address, a_to: int, end: int) -> None:
         """Move the amplification to `a_to` / HUNDREDTHS in a straight line until `end`."""
-        self._enter()
+        self.check_entry()
         self.roles.check(ADMIN_ROLE, sender)
         now, a_from = self.chain.now, self.amplification()
         near = MIN_A <= a_to <= MAX_A and a_to <= a_from * MAX_RAMP_FACTOR and a_to * MAX_RAMP_FACTOR >= a_from
@@ -501,21 +533,21 @@ class StablePair:
 
     def stop_ramp(self, sender: Address) -> None:
         """Keep the amplification of now."""
-        self._enter()
+        self.check_entry()
         self.roles.check(ADMIN_ROLE, sender)
         self.a_from = self.a_to = self.amplification()
         self.ramp_start = self.ramp_end = self.chain.now
 
     def set_fees(self, sender: Address, fees: Fees) -> None:
         """Replace the fees, within their bounds."""
-        self._enter()
+        self.check_entry()
         self.roles.check(ADMIN_ROLE, sender)
         fees.check()
         self.fees = fees
 
     def set_fee_receiver(self, sender: Address, receiver: Address) -> None:
         """Send what is collected to `receiver` from now on."""
-        self._enter()
+        self.check_entry()
         self.roles.check(ADMIN_ROLE, sender)
         self._check_receiver(receiver)
         self.fee_receiver = receiver
@@ -572,7 +604,8 @@ class StablePair:
             | self.ramp_start << 120 | self.ramp_end << 160,
         )  # fmt: skip
 
-    def _enter(self) -> None:
+    def check_entry(self) -> None:
+        """Refuse everybody while a call of the pair's own is under way."""
         if self.entered:
             raise Revert(LOCKED)
 

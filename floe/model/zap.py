@@ -57,5 +57,6 @@ class Zap:
 
     def _kept(self, assets: int) -> int:
         """Return the part that stays ETH: as much as the pair has of it, by value; half, while that is empty."""
+        self.pair.check_entry()
         sides = self.pair.sides()
         return assets * sides.x // (sides.x + sides.y) if sides.x else assets // 2
