@@ -14,6 +14,10 @@
         it evenly over a day, and ETH that came within a day does not lower the fee as much: nobody gains by providing
         some around a sale.
 
+        Shares are paid out of the cash as far as it goes, first come, first served; the rest comes back as tickets are
+        filled. A loss that the pool does not know of yet is bought at the full price: that is the providers' risk, and
+        what the fee is for.
+
         In doubt, while a loss is pending or the last report is older than two days, every sale pays `fee_max`.
 @dev What stops it, who can, and what still works then: whoever can pause the pool's fulfilments (the oracle, while a
      report is held) stops sales, deposits and withdrawals for as long; a pending loss stops deposits. `queue_exits`,
