@@ -92,6 +92,8 @@ class Stage:
         self.protocol = protocol
         pool, queue, token = protocol.pool, protocol.queue, protocol.token
         self.wallet = wallet = protocol.wallet(60 * ETHER)
+        self.views: list[tuple[Contract, str, bytes]] = []
+        """Calldata of views that a test looks at again and again."""
         protocol.stake(200 * ETHER)
         for role in (pool.DEFAULT_ADMIN_ROLE(), pool.ORACLE_ROLE(), pool.REGISTRY_ROLE(), pool.PAUSER_ROLE()):
             pool.grantRole(role, wallet, sender=protocol.admin)
