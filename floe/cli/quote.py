@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from floe.cli.amounts import show
-from floe.cli.market import GAS, Market, carry_out, less, of_held, tell
+from floe.cli.market import GAS, PPM, Market, carry_out, less, of_held, tell
 from floe.cli.output import BAR, bar, columns, print_json
 from floe.cli.session import Call, Floe, Wallet
 from floe.cli.tickets import wait_fields
 from floe.cli.waiting import Wait, flow
 from floe.cli.words import RefusedError, in_words
 from floe.deploy.execute import network_name
-from floe.market.live import CROWD
+from floe.market.live import CROWD, Live
 from floe.market.search import largest
 from floe.market.ways import INSTANT, PAIR, QUEUE, RESERVE, Way, best, fitting, value
 from floe.report import tables
@@ -41,6 +41,16 @@ class Quote:
         self.wait: Wait = flow(floe, self.now).wait(int(self.now.line.tail) + shares)
         self.ways = [self._queue(), self._instant(), self._reserve(), self._pair()]
         self.best = best(self.ways)
+        self.parts = Live(self.market.state()).leave(shares, PPM)
+        """The amount cut into pieces, each sold where it brings most, whatever it costs."""
+
+    @property
+    def in_parts(self) -> dict[str, tuple[int, int]]:
+        """Shares and wei by way, where parts bring more than the best way; else nothing."""
+        found = {name: self.parts.through(name) for name in (INSTANT, RESERVE, PAIR)}
+        used = {name: part for name, part in found.items() if part[0]}
+        least = self.best.ether if self.best else 0
+        return used if sum(ether for _, ether in used.values()) > least and len(used) > 1 else {}
 
     def worth(self, shares: int) -> int:
         """Return what shares are worth to who leaves, in wei."""
@@ -132,17 +142,21 @@ def _lines(quote: Quote) -> list[str]:
         for way in quote.ways
         if way.why
     ]
+    if fresh := quote.market.ask(quote.market.reserve.fresh)[0]:
+        lines.append(f"reserve: {show(fresh, 'ETH')} came within a day, and make sales no cheaper yet")
     if quote.best is None:
         return [*lines, f"> nothing pays at once: the queue does, {_when(quote.wait)}"]
     shares, more = quote.best.shares, quote.worth(quote.best.shares) - quote.best.ether
     part = "" if quote.best.whole else f" for {show(shares, 'floETH')}; the rest waits, or goes another way"
-    waiting = (
-        f"the queue would add {show(more, 'ETH')}" if more > 0 else f"the queue would pay {show(-more, 'ETH')} less"
+    waiting = f"Waiting adds {show(more, 'ETH')}" if more > 0 else f"Waiting costs {show(-more, 'ETH')}"
+    lines.append(
+        f"> most at once: {quote.best.name}, {show(quote.best.ether, 'ETH')}{part}. {waiting}: {_when(quote.wait)}"
     )
-    return [
-        *lines,
-        f"> most at once: {quote.best.name}, {show(quote.best.ether, 'ETH')}{part}. {waiting}, {_when(quote.wait)}",
-    ]
+    if quote.in_parts:
+        parts = ", ".join(f"{show(shares, 'floETH')} through {name}" for name, (shares, _) in quote.in_parts.items())
+        brings = show(sum(ether for _, ether in quote.in_parts.values()), "ETH")
+        lines.append(f"> in parts it brings {brings}: {parts}")
+    return lines
 
 
 def _when(wait: Wait) -> str:
@@ -169,6 +183,9 @@ def _fields(quote: Quote) -> dict[str, Any]:
                 "why": way.why,
             }
             for way in quote.ways
+        ],
+        "in_parts": [
+            {"way": name, "shares": shares, "pays_wei": ether} for name, (shares, ether) in quote.in_parts.items()
         ],
         "wait": wait_fields(quote.wait),
         "best": None if quote.best is None else quote.best.name,

@@ -189,9 +189,12 @@ def _liquidity(risk: Risk, console: Console) -> None:
         ["buffer, of its target", *_part(risk.free, int(risk.now.target))],
     ]
     console.print(columns("ETH that can be had at once", ("", "ETH", BAR, ""), rows))
-    why = closed(risk.floe, risk.now)
-    if why:
+    if why := closed(risk.floe, risk.now):
         console.print(Text(f"  instant exits: {why}"))
+    if reserve.fresh:
+        fresh = show(reserve.fresh, "ETH")
+        console.print(Text(f"  exit reserve: {fresh} came within a day, and make sales no cheaper yet"))
+    if why or reserve.fresh:
         console.print()
 
 

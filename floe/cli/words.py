@@ -49,6 +49,7 @@ REASONS = {
     "instant: zero assets": "after the fee nothing would be left: leave with more, or through the queue",
     "pair: first deposit": "who comes first brings both sides, each worth at least 0.05 ETH, and neither more than "
     "three times the other",
+    "pair: fresh liquidity": "liquidity cannot leave in the block that made it: try again in the next one",
     "pair: no value": "the pair has no liquidity, or floETH is worth nothing now",
     "pair: too far from balance": "the pair would be left with almost nothing on one side: trade less",
     "pair: too small": "that is too little for the pair to count",

@@ -18,7 +18,7 @@ class PriceCurve:
     """The pair's price when so much has been traded. Rates are wei per 1e18 shares."""
 
     points: Sequence[tuple[int, int]]
-    """(shares sold to the pair, below 0 bought from it; price afterwards), from left to right."""
+    """(shares sold to the pair, below 0 bought from it; price afterwards), from left to right. Drawn within 2 %."""
     price: int
     entry_rate: int
     exit_rate: int
@@ -62,7 +62,14 @@ def draw(curve: PriceCurve | None, exodus: Exodus, title: str, file: Path) -> No
 
 
 def _draw_prices(axes: Any, curve: PriceCurve) -> None:
-    amounts, prices = zip(*((shares / ETHER, price / ETHER) for shares, price in curve.points), strict=True)
+    from matplotlib.ticker import FormatStrFormatter
+
+    near = [
+        (shares / ETHER, price / ETHER)
+        for shares, price in curve.points
+        if abs(price - curve.price) <= curve.price // 50
+    ]
+    amounts, prices = zip(*near, strict=True)
     axes.axvspan(-curve.up / ETHER, curve.down / ETHER, color=GREY, alpha=0.10, linewidth=0, label="price within 1 %")
     axes.axhline(curve.entry_rate / ETHER, color=GREEN, linewidth=1.6, label="entry rate")
     axes.axhline(curve.exit_rate / ETHER, color=ORANGE, linewidth=1.6, linestyle=(0, (5, 1.5)), label="exit rate")
@@ -71,6 +78,7 @@ def _draw_prices(axes: Any, curve: PriceCurve) -> None:
     axes.set_title("Price of the next floETH at the pair, without fee", pad=28)
     axes.set_xlabel("floETH sold to the pair (left of 0: bought from it)")
     axes.set_ylabel("ETH")
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%.4f"))
     axes.legend(loc="lower right", bbox_to_anchor=(1.01, 1.0), frameon=False, ncols=5, handlelength=1.5)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import ape
 import pytest
 
+from floe.cli import risk
 from floe.cli.amounts import show
 from floe.cli.market import Market
 from floe.cli.session import Floe
@@ -212,6 +213,8 @@ def test_quote__json__documented_and_what_the_contracts_say(market):
         assert int(way["cost_wei"]) == 10 * ETHER - int(way["pays_wei"])
     assert found["best"] == max(("instant", "reserve", "pair"), key=lambda name: paid[name])
     assert int(found["waiting_adds_wei"]) == 10 * ETHER - paid[found["best"]]
+    assert sum(int(part["pays_wei"]) for part in found["in_parts"]) > paid[found["best"]]
+    assert sum(int(part["shares"]) for part in found["in_parts"]) == 10 * ETHER
 
 
 def test_quote__more_than_fits__each_part_and_why(market):
@@ -230,6 +233,12 @@ def test_quote__more_than_fits__each_part_and_why(market):
     assert lines["queue"].split()[:3] == ["150.0000", "150.000000", "█" * 20]
     assert lines["reserve"].split()[0] == "60.0000"
     assert "> most at once: pair, " in printed
+    # The first of each way is cheap: together they bring more than the pair alone.
+    parts = {part["way"]: int(part["shares"]) for part in found["in_parts"]}
+    assert list(parts) == ["instant", "reserve", "pair"]
+    assert sum(parts.values()) == 150 * ETHER
+    assert sum(int(part["pays_wei"]) for part in found["in_parts"]) > int(ways["pair"]["pays_wei"]) + 30 * ETHER
+    assert "> in parts it brings " in printed
 
 
 def test_quote__nothing_there__closed_and_why(chain):
@@ -242,6 +251,7 @@ def test_quote__nothing_there__closed_and_why(chain):
     assert ways["pair"]["why"] == "the pair has no liquidity, or floETH is worth nothing now (pair: no value)"
     printed = chain.say("quote", "--sell", "1")
     assert rows(printed)["pair"].split() == ["0.0000", "closed"]
+    assert found["in_parts"] == []
     assert "> nothing pays at once: the queue does, " in printed
 
 
@@ -335,6 +345,35 @@ def test_risk__json__documented_and_what_the_contracts_say(market):
     assert sum(int(part["shares"]) for part in crowd["parts"]) == pool.totalSupply() // 10
     assert all(int(part["last_ppm"]) <= 10_000 for part in crowd["parts"] if part["last_ppm"] is not None)
     assert int(crowd["cost_wei"]) == sum(int(part["cost_wei"]) for part in crowd["parts"]) > 0
+
+
+def test_risk__mean_price__weighs_by_time(market):
+    before = int(market.json("risk")["prices"]["pair_wei"])
+    market.say("sell", "40", "--through", "pair", "-y", who="staker")
+    after = int(market.json("risk")["prices"]["pair_wei"])
+    assert after < before * 0.999
+    let_pass(DAY // 4)
+    prices = market.json("risk")["prices"]
+    assert DAY <= int(prices["average_seconds"]) < DAY + DAY // 4 + 100  # from the block before a day ago
+    seconds = int(prices["average_seconds"])
+    assert int(prices["average_wei"]) == pytest.approx(before - (before - after) * (DAY / 4) / seconds, rel=1e-6)
+
+
+def test_risk__node_that_forgets__as_far_as_it_goes(market, monkeypatch):
+    let_pass(DAY // 2)
+    ape.chain.mine(risk.RECENT)
+    let_pass(60)
+    known = risk._cumulative
+
+    def forgetful(there: Market, block: int) -> tuple[int, int] | None:
+        return known(there, block) if block >= there.floe.block - risk.RECENT else None
+
+    monkeypatch.setattr(risk, "_cumulative", forgetful)
+    found = market.json("risk")["prices"]
+    assert 60 <= int(found["average_seconds"]) < DAY // 2
+    monkeypatch.setattr(risk, "_cumulative", lambda *_: None)
+    found = market.json("risk")["prices"]
+    assert (found["average_wei"], found["average_seconds"]) == (None, None)
 
 
 def test_risk__depth__is_what_the_chain_then_does(market):
