@@ -1,7 +1,7 @@
 """A local node to fork when no RPC URL is given: mainnet's chain id, and the contracts that Floe stands on.
 
 The bytecode is the real one, of the deposit contract and of EIP-4788, 2935, 7002 and 7251, at the addresses that it has
-on every chain.
+on every chain. Where mainnet has WETH, our stand-in for it lies.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from web3 import HTTPProvider, Web3
 
+from floe import build
+from floe.deploy import config as configs
 from floe.devnet.ports import free_port
 from floe.devnet.system_contracts import (
     BEACON_ROOTS,
@@ -48,6 +51,8 @@ def _prepare(web3: Web3) -> None:
         _request(web3, "anvil_setNonce", account.address, account.nonce)
         for key, value in account.storage:
             _request(web3, "anvil_setStorageAt", account.address, key, value)
+    mainnet = yaml.safe_load((configs.FOLDER / "mainnet.yaml").read_text(encoding="utf-8"))
+    _request(web3, "anvil_setCode", mainnet["liquidity"]["weth"], "0x" + build.load("WETH9").runtime.hex())
     # Until the fork that brings them, an "excess" of 2**256 - 1 inhibits the two request queues; its first block ends
     # that with a call that every block makes from then on. This node makes no such calls.
     for address in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS):

@@ -52,20 +52,22 @@ def actors() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def config(actors: dict[str, Any]) -> Config:
-    """Parameters for the chain that the tests are connected to; a fork has the beacon chain of what it forks."""
+    """Parameters for the chain that the tests are connected to; a fork has the beacon chain and WETH of its chain."""
     network = network_name(ape.networks.active_provider).removesuffix("-fork")
     of_network = yaml.safe_load((configs.FOLDER / f"{network}.yaml").read_text(encoding="utf-8"))
+    local = configs.load("local").model_dump()
     return configs.parse(
         {
-            **configs.load("local").model_dump(),
+            **local,
             "beacon": of_network["beacon"],
+            "liquidity": {**local["liquidity"], "weth": of_network["liquidity"]["weth"]},
             "chain_id": ape.networks.active_provider.chain_id,
             "oracle": {
                 "members": [actors["member"].address],
                 "quorum": 1,
                 # The widest, so that tests can lose much in a day.
                 "limits": {
-                    **configs.load("local").oracle.limits.model_dump(),
+                    **local["oracle"]["limits"],
                     "loss_bps": configs.MAX_LOSS_BPS,
                     "window_bps": configs.MAX_WINDOW_BPS,
                 },

@@ -11,6 +11,7 @@ import ape_console_extras
 from floe import console
 from floe.deploy import execute, record
 from floe.deploy.execute import deploy
+from floe.deploy.plan import WETH
 
 ETHER = 10**18
 
@@ -79,9 +80,9 @@ def test_console__contracts_that_are_gone__says_so(deployed, monkeypatch, capsys
 def test_console__every_contract__by_name(names, deployed):
     done = record.read(deployed)
     assert done is not None
-    assert {name: names[name].address for name in console.NAMES.values()} == {
-        console.NAMES[contract]: item.address for contract, item in done.contracts.items()
-    }
+    assert set(console.NAMES) == {*done.contracts, WETH}
+    for contract, name in console.NAMES.items():
+        assert names[name].address == done.address(contract)
     assert names["me"] == ape.accounts.test_accounts[0]
 
 
