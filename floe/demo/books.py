@@ -15,6 +15,8 @@ from rich.table import Table
 
 from floe.beacon.client import BeaconClient, ValidatorInfo
 from floe.beacon.containers import FAR_FUTURE_EPOCH
+from floe.demo import market_books
+from floe.demo.checks import Check, named, total
 from floe.demo.staking import GWEI, PREDEPOSIT, SEEN, STATES, Validator
 from floe.demo.story import KEEPER, TREASURY, Played
 from floe.devnet.system_contracts import DEPOSIT_CONTRACT
@@ -29,9 +31,9 @@ QUEUE = "the queue's ETH = paid in - claimed"
 OUTSIDE = "outside - pending loss = validators' balances + deposits on their way - penalties to come"
 BONDS = "the registry's ETH = bonds"
 DEPOSITS = "deposited on the beacon chain = predeposits + top-ups + what others deposited"
-ALL_ETHER = "all ETH there is = deposits + bonds + rewards + tips + gifts - penalties - paid out"
+ALL_ETHER = "all ETH there is = deposits + market + bonds + rewards + tips + gifts - penalties - paid out"
 FEES = "fees split and not yet split = all fee shares of all reports"
-MAIN_CHECKS = (ASSETS, BUFFER, QUEUE, OUTSIDE, BONDS, DEPOSITS, FEES, ALL_ETHER)
+MAIN_CHECKS = (ASSETS, BUFFER, QUEUE, OUTSIDE, BONDS, DEPOSITS, FEES, *market_books.MAIN_CHECKS, ALL_ETHER)
 """Those worth showing also when they hold."""
 
 
@@ -46,20 +48,6 @@ class Row:
     holding: int
     reward: int
     invested: int
-
-
-@dataclass(frozen=True)
-class Check:
-    """One equation: `left` and `right` must be the same number."""
-
-    text: str
-    left: int
-    right: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is true."""
-        return self.left == self.right
 
 
 @dataclass(frozen=True)
@@ -112,6 +100,8 @@ class Closing:
     books: Books
     past: Past
     stake: Stake
+    worth: tuple[int, int]
+    """Of a share of the pair and of the reserve."""
 
     @property
     def log(self) -> list[events.Event]:
@@ -128,6 +118,8 @@ def close(played: Played, past: Past | None = None) -> Closing:
     now = stage.chain.get_block("latest").timestamp
     owners = {account.address: stage.name(number) for number, account in enumerate(stage.stakers, 1)}
     owners |= {account.address: f"operator {number}" for number, account in enumerate(stage.operators, 1)}
+    owners |= {one.address: name for name, one in market_books.contracts(stage).items()}
+    owners |= {stage.stranger.address: stage.name(0), stage.donor.address: "donor"}
     owners |= {TREASURY: "treasury", stage.splitter.address: "fee splitter", stage.vaults[1].address: "loss cover"}
     rows = [_row(name, holder, log, books, now) for holder, name in owners.items()]
     stake = _stake(played, past)
@@ -139,8 +131,9 @@ def close(played: Played, past: Past | None = None) -> Closing:
         *_operators(played, log, stake),
         *_validators(played, stake),
         *_beacon(played, past, stake),
+        *market_books.checks(stage, log),
     ]
-    return Closing(rows, checks, books, past, stake)
+    return Closing(rows, checks, books, past, stake, market_books.worth(stage))
 
 
 def read(played: Played) -> Past:
@@ -164,18 +157,18 @@ def read(played: Played) -> Past:
 def paid_by(log: list[events.Event], sender: str) -> int:
     """Wei that an account deposited, through the rebasing token included: that one logs for whom, in the same call."""
     wrapped = {
-        item.transaction for item in _named(log, "token", "TransferShares") if item.arguments["receiver"] == sender
+        item.transaction for item in named(log, "token", "TransferShares") if item.arguments["receiver"] == sender
     }
     return sum(
         item.arguments["assets"]
-        for item in _named(log, "pool", "Deposit")
+        for item in named(log, "pool", "Deposit")
         if item.arguments["sender"] == sender or item.transaction in wrapped
     )
 
 
 def paid_to(log: list[events.Event], receiver: str) -> int:
     """Wei that an account got, from claims and from instant exits."""
-    return _sum(log, "queue", "Claimed", "ether_", receiver=receiver) + _sum(
+    return total(log, "queue", "Claimed", "ether_", receiver=receiver) + total(
         log, "pool", "Withdraw", "assets", receiver=receiver
     )
 
@@ -203,11 +196,13 @@ def _accounts(played: Played, past: Past, rows: list[Row]) -> list[Check]:
     for name, account in [*people.items(), *stage.helpers.items()]:
         before, gas, sent = (each[account.address] for each in (played.before, stage.gas, stage.spent))
         text = f"{name}: ETH before - sent + out - gas = ETH now"
-        checks.append(Check(text, before - sent + paid_to(log, account.address) - gas, account.balance))
-        if account in stage.stakers:
-            checks.append(Check(f"{name}: ETH sent = in", sent, paid_by(log, account.address)))
+        out = paid_to(log, account.address) + market_books.paid_to(log, account.address)
+        checks.append(Check(text, before - sent + out - gas, account.balance))
+        if account in (*stage.stakers, stage.stranger):
+            paid_in = paid_by(log, account.address) + market_books.sent(stage, account.address)
+            checks.append(Check(f"{name}: ETH sent = in", sent, paid_in))
     fees = {
-        KEEPER: sum(one.arguments["fee"] * one.arguments["count"] for one in _named(log, "withdrawals", "Requested"))
+        KEEPER: sum(one.arguments["fee"] * one.arguments["count"] for one in named(log, "withdrawals", "Requested"))
     }
     for address, name in played.daemons.items():
         text = f"{name}: ETH before - gas - fees of requests = ETH now"
@@ -222,13 +217,13 @@ def _contracts(played: Played, past: Past, books: Books, now: int) -> list[Check
     stage, log = played.stage, past.log
     state = stage.lens.protocol()
     eth = stage.chain.get_balance
-    deposits = _sum(log, "pool", "Deposit", "assets")
-    leavers = _sum(log, "pool", "Withdraw", "assets") + _sum(log, "pool", "Fulfilled", "assets")
-    claimed = _sum(log, "queue", "Claimed", "ether_")
+    deposits = total(log, "pool", "Deposit", "assets")
+    leavers = total(log, "pool", "Withdraw", "assets") + total(log, "pool", "Fulfilled", "assets")
+    claimed = total(log, "queue", "Claimed", "ether_")
     still_open = stage.lens.tickets(stage.open_tickets())
     vault, execution_vault = (eth(one.address) for one in stage.vaults)
     credited = past.head.credited + stage.gifts - sum(stage.swept())
-    tips = past.tips + paid_to(log, stage.vaults[1].address) - _sum(log, "pool", "Reported", "tips")
+    tips = past.tips + paid_to(log, stage.vaults[1].address) - total(log, "pool", "Reported", "tips")
     claimable, pending = sum(t.claimable for t in still_open), sum(t.pending for t in still_open)
     queue = eth(stage.queue.address)
     wrapped, behind_it = stage.token.total_shares(), stage.pool.balanceOf(stage.token)
@@ -288,14 +283,14 @@ def _fees(played: Played, log: list[events.Event]) -> list[Check]:
     stage = played.stage
     splitter = stage.splitter
     names = ("fees", "treasury", "operators", "cover")
-    fees, treasury, operators, cover = (_sum(log, "splitter", "Distributed", name) for name in names)
+    fees, treasury, operators, cover = (total(log, "splitter", "Distributed", name) for name in names)
     numbers = range(1, len(stage.operators) + 1)
-    claimed = _sum(log, "splitter", "Claimed", "shares")
-    given_up = _sum(log, "splitter", "LossCovered", "shares")
+    claimed = total(log, "splitter", "Claimed", "shares")
+    given_up = total(log, "splitter", "LossCovered", "shares")
     earned = sum(splitter.claimable(number) for number in numbers)
     here = stage.pool.balanceOf(splitter)
     return [
-        Check(FEES, fees + splitter.undistributed(), _sum(log, "pool", "Reported", "fee_shares")),
+        Check(FEES, fees + splitter.undistributed(), total(log, "pool", "Reported", "fee_shares")),
         Check("fees split = treasury + operators + cover + rest", fees, treasury + operators + cover + splitter.rest()),
         Check("operators' fees = claimed + claimable", operators, claimed + earned),
         Check("cover fund = its fees - given up", splitter.cover_fund(), cover - given_up),
@@ -312,7 +307,7 @@ def _stake(played: Played, past: Past) -> Stake:
     numbers = range(1, len(stage.operators) + 1)
     found = stage.client.validators([one.pubkey for one in stage.validators], "head")
     counted = {
-        one.arguments["key"] for one in _named(past.log, "registry", "ToppedUp") if one.block <= past.reference.height
+        one.arguments["key"] for one in named(past.log, "registry", "ToppedUp") if one.block <= past.reference.height
     }
     pubkeys = [one.pubkey for one in stage.validators if one.key in counted]
     slot = past.reference.slot
@@ -343,8 +338,8 @@ def _operators(played: Played, log: list[events.Event], stake: Stake) -> list[Ch
     for number, (manager, operator) in enumerate(zip(stage.operators, stake.operators, strict=True), 1):
         own = [one for one in stake.validators if one.operator == number]
         paid = stage.spent[manager.address] // GWEI - stage.foreign[manager.address]
-        sent = PREDEPOSIT * len(_named(log, "registry", "Predeposited", operator=number))
-        bought = _sum(log, "registry", "ToppedUp", "bought", operator=number)
+        sent = PREDEPOSIT * len(named(log, "registry", "Predeposited", operator=number))
+        bought = total(log, "registry", "ToppedUp", "bought", operator=number)
         is_open = sum(one.state not in ("closed", "compromised") for one in own)
         checks += [
             Check(f"operator {number}: bond = paid - predeposits + bought", operator.bond, paid - sent + bought),
@@ -396,8 +391,8 @@ def _beacon(played: Played, past: Past, stake: Stake) -> list[Check]:
     stage, reported, log = played.stage, played.stage.news.reports[-1], past.log
     eth, state = stage.chain.get_balance, stage.lens.protocol()
     sent, swept = stage.pool.state()[5] & 2**96 - 1, stage.swept()
-    topped, bought = (_sum(log, "registry", "ToppedUp", name) for name in ("amount", "bought"))
-    predeposited = PREDEPOSIT * len(_named(log, "registry", "Predeposited"))
+    topped, bought = (total(log, "registry", "ToppedUp", name) for name in ("amount", "bought"))
+    predeposited = PREDEPOSIT * len(named(log, "registry", "Predeposited"))
     foreign = sum(stage.foreign.values())
 
     # Of what the beacon chain did after the reference slot the pool knows nothing yet.
@@ -408,18 +403,21 @@ def _beacon(played: Played, past: Past, stake: Stake) -> list[Check]:
 
     booked = sum(
         item.arguments["gain"] - sum(item.arguments[name] for name in ("tips", "gifts", "surplus"))
-        for item in _named(log, "pool", "Reported")
+        for item in named(log, "pool", "Reported")
     )
     # What is pending was not booked, and those who left have borne a part of it.
-    result = booked - _sum(log, "pool", "Fulfilled", "settled_loss") - state.pending_loss + reported.pending_loss
+    result = booked - total(log, "pool", "Fulfilled", "settled_loss") - state.pending_loss + reported.pending_loss
     bonds = sum(stage.spent[one.address] - stage.foreign[one.address] * GWEI for one in stage.operators)
-    came = _sum(log, "pool", "Deposit", "assets") + bonds + result + past.tips + stage.gifts
-    # What covers losses stays with us.
-    left = _sum(log, "pool", "Withdraw", "assets") + _sum(log, "queue", "Claimed", "ether_")
-    left -= paid_to(log, stage.vaults[1].address)
+    came = total(log, "pool", "Deposit", "assets") + bonds + result + past.tips + stage.gifts
+    left = total(log, "pool", "Withdraw", "assets") + total(log, "queue", "Claimed", "ether_")
+    # What covers losses stays with us, and so does what the market pays in, and is paid.
+    market = market_books.places(stage)
+    came += market_books.sent(stage) - sum(paid_by(log, one) for one in market)
+    left += sum(market_books.paid_to(log, one.address) for one in (*stage.stakers, *stage.helpers.values()))
+    left -= sum(paid_to(log, one) for one in (*market, stage.vaults[1].address))
     not_ours = (predeposited - bought) * GWEI
-    places: list[Any] = [stage.pool, stage.queue, stage.token, *stage.vaults, stage.registry]
-    stay = sum(eth(place.address) for place in places) - later + staked
+    ours: list[Any] = [stage.pool, stage.queue, stage.token, *stage.vaults, stage.registry]
+    stay = sum(eth(one) for one in (*market, *(place.address for place in ours))) - later + staked
     again = report_of(past.reference)
     return [
         *(
@@ -442,19 +440,6 @@ def _number(value: Any) -> int:
 def _staying(validator: Validator) -> int:
     """Gwei of an active validator that are not on their way out."""
     return int(validator.record.stake - validator.record.pulled) if validator.state == "active" else 0
-
-
-def _named(log: list[events.Event], contract: str, name: str, **wanted: Any) -> list[events.Event]:
-    return [
-        item
-        for item in log
-        if (item.contract, item.name) == (contract, name)
-        and all(item.arguments[key] == value for key, value in wanted.items())
-    ]
-
-
-def _sum(log: list[events.Event], contract: str, name: str, amount: str, **wanted: Any) -> int:
-    return sum(item.arguments[amount] for item in _named(log, contract, name, **wanted))
 
 
 # --- for the terminal ---
@@ -492,10 +477,10 @@ def revenue(closing: Closing) -> Table:
 def fees(closing: Closing) -> Table:
     """Return who got the fees, in shares."""
     log = closing.log
-    rows = [["the treasury", tables.eth(_sum(log, "splitter", "Distributed", "treasury"), 6)]]
+    rows = [["the treasury", tables.eth(total(log, "splitter", "Distributed", "treasury"), 6)]]
     for number in range(1, len(closing.stake.operators) + 1):
-        rows.append([f"operator {number}", tables.eth(_sum(log, "splitter", "Claimed", "shares", operator=number), 6)])
-    cover, given_up = _sum(log, "splitter", "Distributed", "cover"), _sum(log, "splitter", "LossCovered", "shares")
+        rows.append([f"operator {number}", tables.eth(total(log, "splitter", "Claimed", "shares", operator=number), 6)])
+    cover, given_up = total(log, "splitter", "Distributed", "cover"), total(log, "splitter", "LossCovered", "shares")
     rows += [
         ["given up for the loss", tables.eth(given_up, 6)],
         ["kept to cover losses", tables.eth(cover - given_up, 6)],
@@ -510,8 +495,8 @@ def operators(closing: Closing) -> Table:
         [
             f"operator {number}",
             str(operator.weight),
-            str(PREDEPOSIT * len(_named(closing.log, "registry", "Predeposited", operator=number)) // GWEI),
-            str(_sum(closing.log, "registry", "ToppedUp", "bought", operator=number) // GWEI),
+            str(PREDEPOSIT * len(named(closing.log, "registry", "Predeposited", operator=number)) // GWEI),
+            str(total(closing.log, "registry", "ToppedUp", "bought", operator=number) // GWEI),
             *(tables.eth(amount * GWEI) for amount in (operator.bond, operator.stake, quota)),
         ]
         for number, (operator, quota) in enumerate(zip(stake.operators, stake.quotas, strict=True), 1)
@@ -536,4 +521,5 @@ def validators(closing: Closing) -> Table:
 
 def actors(closing: Closing) -> list[Table]:
     """Return all tables."""
-    return [table(closing) for table in (people, revenue, fees, operators, validators)]
+    made = [table(closing) for table in (people, revenue, fees, operators, validators)]
+    return [*made, market_books.table(closing.log, closing.worth)]

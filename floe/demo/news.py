@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -36,6 +37,8 @@ class News:
         """... and who brought it."""
         self.log: list[Event] = []
         """All events so far."""
+        self.transfers: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Wei that transactions with events took along, by (sender, receiver)."""
         self.seen: set[bytes] = set()
         """Keys of validators that the last news were about."""
 
@@ -49,7 +52,9 @@ class News:
         self._next, self.seen, self.log = last + 1, set(), self.log + found
         lines: Lines = []
         for digest, group in groupby(found, key=lambda event: event.transaction):
-            log = _Log(list(group), web3.eth.get_transaction(digest), self._people)
+            transaction = web3.eth.get_transaction(digest)
+            self.transfers[transaction["from"], transaction["to"]] += transaction["value"]
+            log = _Log(list(group), transaction, self._people)
             self.seen |= {bytes(event.arguments["key"]) for event in log.all if "key" in event.arguments}
             lines += self._report(log) + self._registry(log, validators) + self._fees(log)
         return lines

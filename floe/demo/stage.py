@@ -1,22 +1,22 @@
 """What people do in the demo, each as one method that sends the transactions and says in a line what happened.
 
 Everything goes through Ape, as in any script of one's own: `contract.method(arguments, sender=account, value=wei)`.
-What concerns validators is in `staking`. The clock is here, too: it waits for the daemons where they have work to do.
+What concerns validators is in `staking`, what people do among themselves in `market`. The clock is here, too: it waits
+for the daemons where they have work to do.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from ape.exceptions import ContractLogicError
-
 from floe.beacon.client import BeaconClient
 from floe.demo.daemons import Daemons
+from floe.demo.market import Market, wei
 from floe.demo.news import News
-from floe.demo.staking import ETHER, GWEI, SLOTS_A_DAY, STATES, Staking
+from floe.demo.staking import ETHER, GWEI, SLOTS_A_DAY, STATES
 from floe.devnet import Devnet
 from floe.report.pictures import Sample
 from floe.report.tables import eth
@@ -28,12 +28,7 @@ FINAL = 17
 """Slots after which a reference slot is final, and a block says so: two epochs."""
 
 
-def wei(ether: str | int) -> int:
-    """Return an amount in ETH as wei, exactly. Raises decimal.InvalidOperation for what is no number."""
-    return int(Decimal(ether).scaleb(18))
-
-
-class Stage(Staking):
+class Stage(Market):
     """The deployed protocol, the people, and the clock.
 
     `contracts` are Ape instances by name; `stakers`, `operators` and `helpers` are Ape accounts.
@@ -50,21 +45,14 @@ class Stage(Staking):
         daemons: Daemons,
         news: News,
     ) -> None:
-        super().__init__(contracts, devnet, client, operators, helpers)
-        self.daemons, self.news = daemons, news
-        self.queue, self.token = contracts["WithdrawalQueue"], contracts["RebasingToken"]
-        self.stakers, self.helpers = stakers, helpers
+        super().__init__(contracts, devnet, client, stakers, operators, helpers)
+        self.daemons, self.news, self.helpers = daemons, news, helpers
+        self.token = contracts["RebasingToken"]
         self.committee = contracts["ReportOracle"]
         self.midnight = self.chain.get_block("latest").timestamp
         """When day 1 begins."""
-        self.tickets: dict[str, list[int]] = defaultdict(list)
-        """Tickets by a name that the story gives them."""
         self.gifts = 0
         self.samples: list[Sample] = []
-
-    def name(self, staker: int) -> str:
-        """Return what a staker is called: they are numbered from 1, the smallest first."""
-        return f"staker {staker}"
 
     # --- what stakers do ---
 
@@ -122,7 +110,7 @@ class Stage(Staking):
 
     def request_all(self, staker: int, ticket: str) -> str:
         """Queue every free share."""
-        shares = self.pool.balanceOf(self.stakers[staker - 1])
+        shares = self.pool.balanceOf(self._account(staker))
         return self._request(staker, shares, ticket, f"all {eth(shares)} shares")
 
     def request_many(self, staker: int, shares: str, count: int, ticket: str) -> str:
@@ -157,7 +145,7 @@ class Stage(Staking):
     def claim(self, staker: int, ticket: str) -> str:
         """Fetch what is paid of one's own ticket, with a hint."""
         [number] = self.tickets[ticket]
-        receipt = self.send(self.stakers[staker - 1], self.queue.claim, number, self.queue.hint(number))
+        receipt = self.send(self._account(staker), self.queue.claim, number, self.queue.hint(number))
         log = receipt.events.filter(self.queue.Claimed)[0]
         return f"claims {eth(log.ether_)} ETH of ticket {number}{self._rest(number)}"
 
@@ -182,8 +170,9 @@ class Stage(Staking):
         return f"a stranger claims ticket {number}: {eth(log.ether_)} ETH go to its owner{self._rest(number)}"
 
     def stranger_claims_all(self) -> str:
-        """Let somebody fetch whatever is paid, for everybody, 64 tickets in a call."""
-        open_tickets = self.open_tickets()
+        """Let somebody fetch whatever is paid, for everybody with a key of his own, 64 tickets in a call."""
+        contracts = {self.reserve.address, self.weth_vault.address}  # they have to know what they are paid
+        open_tickets = [one for one in self.open_tickets() if self.queue.ownerOf(one) not in contracts]
         paid = 0
         for first in range(0, len(open_tickets), 64):
             batch = open_tickets[first : first + 64]
@@ -238,6 +227,7 @@ class Stage(Staking):
                 pending_loss=state.pending_loss,
                 waiting=state.needed,
                 unclaimed=self.chain.web3.eth.get_balance(self.queue.address, block),
+                **self.prices(block),
                 **{name: states[name] for name in STATES},
             )
         )
@@ -253,7 +243,7 @@ class Stage(Staking):
     def noon(self) -> list[str]:
         """Let last midnight become final, and the committee report it."""
         midnight = self.devnet.slot // SLOTS_A_DAY * SLOTS_A_DAY
-        self._end_slot()
+        self.end_slot()
         self.devnet.advance(midnight + FINAL - self.devnet.slot)
         if self.was_there(midnight):
             self.daemons.wait_for_report(self.devnet, lambda: bool(self.committee.last().ref_slot >= midnight))
@@ -261,11 +251,11 @@ class Stage(Staking):
 
     def evening(self) -> list[str]:
         """Let the keeper do what has become due, and the day end."""
-        self._end_slot()
+        self.end_slot()
         self.devnet.advance(SLOTS_A_DAY - 1 - self.devnet.slot % SLOTS_A_DAY)
         self.daemons.wait_for_keeper()
         lines = self.tell()
-        self._end_slot()
+        self.end_slot()
         return lines
 
     def last_morning(self) -> list[str]:
@@ -278,7 +268,7 @@ class Stage(Staking):
         self.sample(self.chain.web3.eth.block_number)
         return lines
 
-    def _end_slot(self) -> None:
+    def end_slot(self) -> None:
         """Let the next slot begin, and note the state at the end of this one: daemons may act at any time."""
         eth = self.chain.web3.eth
         now = eth.get_block("latest")["timestamp"]
@@ -300,14 +290,8 @@ class Stage(Staking):
 
     # --- inside ---
 
-    @staticmethod
-    def _refused(reason: str | None) -> str:
-        if reason is None:
-            raise AssertionError("a call that must be refused was not")
-        return f'refused, "{reason}"'
-
     def _request(self, staker: int, shares: int, ticket: str, text: str) -> str:
-        account = self.stakers[staker - 1]
+        account = self._account(staker)
         receipt = self.send(account, self.queue.request, shares, account)
         self.tickets[ticket] = [receipt.events.filter(self.queue.Requested)[0].ticket]
         return f"asks for the exit of {text}: ticket {self.tickets[ticket][0]}"
@@ -315,11 +299,3 @@ class Stage(Staking):
     def _rest(self, number: int) -> str:
         pending = self.queue.pending(number)
         return f"; {eth(pending)} shares of it still wait" if pending else ""
-
-    def _refusal(self, method: Any, *arguments: Any, **transaction: Any) -> str | None:
-        """Return why a call would revert, None when it would not. It is only simulated."""
-        try:
-            method.call(*arguments, **transaction, skip_trace=True)
-        except ContractLogicError as error:
-            return str(error.revert_message)
-        return None

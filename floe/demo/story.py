@@ -16,7 +16,7 @@ from floe.beacon.client import BeaconClient
 from floe.demo.daemons import Daemons
 from floe.demo.news import News
 from floe.demo.stage import Stage
-from floe.demo.staking import DAY, GWEI, SLOTS_A_DAY
+from floe.demo.staking import DAY, ETHER, GWEI, SLOTS_A_DAY
 from floe.deploy import beacon, execute, verify
 from floe.deploy import config as configs
 from floe.devnet import Devnet, Settings
@@ -37,10 +37,12 @@ CHAIN = Settings(
 """The devnet: four epochs are a day, and a frame of the oracle."""
 MEMBERS, QUORUM, FRAME_EPOCHS = 3, 2, 4
 KEEPER = "the keeper"
+RESERVE_TARGET = 300 * ETHER
+"""ETH in the reserve with which its fee is the least."""
 TREASURY = "0x7e7e7e7E7e7E7e7e7e7E7e7e7e7E7e7e7e7e7e7E"
 """Gets its part of the fees, and does nothing."""
 
-# (day, staker or None, what happens: a method of Stage, its arguments)
+# (day, staker (0: somebody who only trades) or None, what happens: a method of Stage, its arguments)
 STORY: tuple[tuple[int, int | None, str, tuple[Any, ...]], ...] = (
     (1, 10, "stake", ("3200",)),
     (1, 9, "stake", ("1100",)),
@@ -56,36 +58,81 @@ STORY: tuple[tuple[int, int | None, str, tuple[Any, ...]], ...] = (
     (2, 4, "stake_and_wrap", ("12",)),
     (2, 3, "stake", ("3",)),
     (2, 2, "stake", ("0.7",)),
+    (2, 8, "provide", ("120", "120")),
+    (2, 7, "provide", ("45", "45")),
+    (2, 8, "stake_liquidity", ()),
+    (2, 7, "stake_liquidity", ()),
+    (2, 9, "lend", ("240",)),
+    (2, None, "admit_reward", ()),
+    (2, None, "reward", ("6",)),
     (3, None, "weigh", (3, 0)),
     (3, 1, "stake", ("0.05",)),
     (3, 6, "wrap", ("30",)),
     (3, 2, "transfer", (1, "0.2")),
+    (3, 5, "zap_into_pair", ("20",)),
+    (3, 5, "stake_liquidity", ()),
+    (3, 10, "lend", ("60",)),
+    (3, 4, "stake_weth", ("8",)),
+    (3, 0, "buy", ("6",)),
+    (3, 10, "sell", ("9",)),
     (4, 3, "request", ("1", "small")),
     (4, 1, "request_dust", ("dust",)),
     (4, 8, "request_many", ("10", 10, "ten")),
+    (4, 10, "sell_to_reserve", ("30",)),
+    (4, None, "queue_reserve", ()),
+    (4, 0, "buy", ("4",)),
+    (4, 6, "sell", ("5",)),
     (5, 5, "redeem", ("8",)),
     (5, 9, "withdraw", ("200",)),
+    (5, 9, "sell_to_reserve", ("20",)),
+    (5, 2, "stake_through_reserve", ("12",)),
+    (5, 4, "request_weth", ("5", "weth")),
+    (5, 10, "request", ("35", "regretted")),
     (5, None, "slash", (1,)),
     (6, None, "stranger_claims", ("small",)),
+    (6, None, "claim_reserve", ()),
     (6, 9, "tries_to_redeem", ("100",)),
     (6, 7, "request", ("110", "scared")),
+    (6, 9, "sell", ("45",)),
+    (6, 10, "sell_to_reserve", ("70",)),
+    (6, 10, "sell_ticket_to_reserve", ("regretted",)),
+    (6, 8, "sell", ("30",)),
+    (6, 8, "tries_to_lend", ("10",)),
+    (6, None, "queue_reserve", ()),
     (6, None, "retire", (8,)),
     (6, None, "give", ("0.5",)),
     (7, 4, "tries_to_stake", ("20",)),
     (7, None, "stranger_claims_all", ()),
     (7, 8, "transfer", (7, "25")),
+    (7, 10, "sell", ("40",)),
+    (7, 9, "sell", ("25",)),
+    (7, 9, "sell_to_reserve", ("60",)),
+    (7, 0, "buy", ("25",)),
+    (7, 0, "request_all", ("bargain",)),
     (8, 7, "claim", ("scared",)),
     (8, 6, "unwrap", ()),
+    (8, 4, "claim_weth", ("weth",)),
+    (8, 10, "sell", ("15",)),
     (8, 10, "request", ("2400", "whale")),
+    (8, None, "claim_reserve", ()),
+    (8, None, "queue_reserve", ()),
     (9, 6, "request", ("40", "sold")),
     (9, None, "switch_off", (2,)),
+    (9, 0, "buy", ("30",)),
+    (9, 0, "request_all", ("another",)),
     (10, 6, "sell_ticket", (8, "sold")),
     (10, 10, "claim", ("whale",)),
     (11, 3, "request_all", ("last",)),
+    (11, 0, "buy", ("20",)),
+    (11, None, "stranger_claims_reward", (7,)),
     (12, None, "switch_on", (2,)),
     (12, None, "take_bond", (2, "1")),
     (13, None, "stranger_claims_all", ()),
     (14, None, "weigh", (1, 36)),
+    (14, None, "claim_reserve", ()),
+    (14, 0, "buy", ("30",)),
+    (14, 7, "unstake_liquidity", ()),
+    (14, 7, "remove_both", ()),
     (15, None, "cover", ()),
     (15, 4, "stake_and_wrap", ("20",)),
     (15, 5, "stake", ("600",)),
@@ -93,12 +140,21 @@ STORY: tuple[tuple[int, int | None, str, tuple[Any, ...]], ...] = (
     (15, 9, "redeem", ("20",)),
     (15, 6, "request_all", ("unclaimed too",)),
     (15, 9, "request", ("600", "waits")),
+    (15, 0, "buy", ("40",)),
+    (15, 8, "claim_reward", ()),
+    (15, 8, "unstake_liquidity", ()),
+    (15, 8, "remove_one", ("0.2",)),
+    (15, 8, "remove_both", ()),
+    (15, 9, "leave_reserve", ("1",)),
 )
+
+SLOT_BEFORE = ("buy", "sell", "sell_to_reserve", "sell_ticket_to_reserve", "stake_liquidity")
+"""Before each of these a slot passes: prices have their time, and liquidity stays for a block."""
 
 MARKS = (
     (1.0, "proven to be ours, topped up"),
     (4.5, "a slashing is proven"),
-    (7.2, "half of all asks to leave"),
+    (7.2, "panic: half of all asks to leave"),
     (13.5, "the chain has charged the penalty"),
 )
 """(days since the first midnight, what a reader of the picture should look at)"""
@@ -113,6 +169,10 @@ LOGS = {
     "splitter": "FeeSplitter",
     "vault": "ExecutionVault",
     "withdrawals": "WithdrawalVault",
+    "pair": "StablePair",
+    "reserve": "ExitReserve",
+    "gauge": "Gauge",
+    "weth": "WETH9",
 }
 """Contracts whose events are read, by the names under which they are."""
 
@@ -170,6 +230,8 @@ def play(say: Callable[[int, str], None], days: int = DAYS) -> Iterator[Played]:
             say(day, "")
             stage.morning(day)
             for staker, verb, arguments in (item[1:] for item in STORY if item[0] == day):
+                if verb in SLOT_BEFORE:
+                    stage.end_slot()
                 if staker is None:
                     say(day, getattr(stage, verb)(*arguments))
                 else:
@@ -188,5 +250,6 @@ def parameters(client: BeaconClient, members: Sequence[Any], roles: dict[str, An
     local["oracle"] |= {"members": [one.address for one in members], "quorum": QUORUM}
     local["oracle"]["limits"]["frame_epochs"] = FRAME_EPOCHS
     local["fees"]["treasury"] = TREASURY
+    local["liquidity"]["reserve"]["target"] = RESERVE_TARGET
     local["roles"] |= roles
     return configs.parse(local)

@@ -40,6 +40,14 @@ class Sample:
     """What the waiting shares would be paid now."""
     unclaimed: int
     """Paid, and not fetched yet."""
+    bid: int
+    """What a small sale at the pair gets, and..."""
+    ask: int
+    """... what a small purchase pays, fees included; wei per 1e18 shares, 0 before there is any liquidity."""
+    reserve_cash: int
+    """ETH of the exit reserve..."""
+    reserve_value: int
+    """... and what it is worth with the exits that it has bought."""
     # How many validators the registry has in each state.
     predeposited: int
     proven: int
@@ -60,9 +68,10 @@ def write_csv(samples: Sequence[Sample], file: Path) -> None:
 
 
 def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str]], file: Path) -> None:
-    """Draw both rates, below them the queue and the buffer, and the validators, over days since `start`, as PNG.
+    """Draw both rates, the price at the pair, the reserve, queue and buffer, and validators, over days, as PNG.
 
-    `marks` are (day, text) of what a reader should look at; they are numbered in the picture.
+    Days are counted from `start`. `marks` are (day, text) of what a reader should look at; in the picture they are
+    numbered.
     """
     import matplotlib as mpl
 
@@ -76,13 +85,34 @@ def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str
     entry = [sample.entry_rate / ETHER for sample in samples]
     exits = [sample.exit_rate / ETHER for sample in samples]
 
-    figure, (rates, ether, counts) = pyplot.subplots(3, 1, figsize=(11, 10), sharex=True, height_ratios=(5, 4, 3))
+    figure, panels = pyplot.subplots(5, 1, figsize=(11, 15), sharex=True, height_ratios=(5, 5, 3, 4, 3))
+    rates, prices, reserve, ether, counts = panels
     rates.plot(days, entry, color=BLUE, linewidth=2.2, label="entry rate")
     rates.plot(days, exits, color=ORANGE, linewidth=2.2, linestyle=(0, (5, 1.5)), label="exit rate")
     rates.fill_between(days, exits, entry, color=RED, alpha=0.12, linewidth=0, label="pending loss")
     rates.set_title("What a share is worth, in ETH", pad=10)
     rates.yaxis.set_major_formatter(FormatStrFormatter("%.4f"))
     rates.legend(loc="lower right", bbox_to_anchor=(1.01, 1.01), frameon=False, ncols=3)
+
+    traded = [sample for sample in samples if sample.ask]
+    when = [(sample.time - start) / DAY for sample in traded]
+    bids, asks = ([getattr(sample, side) / ETHER for sample in traded] for side in ("bid", "ask"))
+    prices.plot(when, asks, color=GREEN, linewidth=1.8, drawstyle="steps-post", label="buying at the pair")
+    prices.plot(when, bids, color=RED, linewidth=1.8, drawstyle="steps-post", label="selling at the pair")
+    prices.plot(days, entry, color=BLUE, linewidth=1.2, label="entry rate")
+    prices.plot(days, exits, color=ORANGE, linewidth=1.2, linestyle=(0, (5, 1.5)), label="redemption value")
+    prices.set_title("What the market pays", pad=10)
+    prices.yaxis.set_major_formatter(FormatStrFormatter("%.3f"))
+    prices.legend(loc="lower right", bbox_to_anchor=(1.01, 1.01), frameon=False, ncols=4)
+
+    cash = [sample.reserve_cash / ETHER for sample in samples]
+    # Of the fees of the last day a part is not in the value yet.
+    bought = [max(sample.reserve_value - sample.reserve_cash, 0) / ETHER for sample in samples]
+    parts = {"labels": ("ETH", "exits that it has bought"), "colors": ("#9fd3be", "#f0b46b")}
+    reserve.stackplot(days, cash, bought, step="post", linewidth=0, **parts)
+    reserve.set_title("The exit reserve", pad=10)
+    reserve.set_ylabel("ETH")
+    reserve.legend(loc="lower right", bbox_to_anchor=(1.01, 1.01), frameon=False, ncols=2, handlelength=1)
 
     curves = (
         ("waiting", RED, "waiting in the queue"),
@@ -109,16 +139,16 @@ def draw(samples: Sequence[Sample], start: int, marks: Sequence[tuple[float, str
     counts.legend(loc="lower right", bbox_to_anchor=(1.01, 1.01), frameon=False, ncols=7, handlelength=1)
 
     for number, (day, _) in enumerate(marks, 1):
-        for axes in (rates, ether, counts):
+        for axes in panels:
             axes.axvline(day, color=GREY, linewidth=0.8, linestyle=":")
         circle = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "edgecolor": GREY, "linewidth": 0.8}
         rates.annotate(
             str(number), (day, 0.985), xycoords=("data", "axes fraction"), ha="center", va="center", size=9, bbox=circle
         )
     text = "     ".join(f"{number}  {mark}" for number, (_, mark) in enumerate(marks, 1))
-    figure.text(0.5, 0.012, text, ha="center", va="bottom", color="#374151", size=10)
+    figure.text(0.5, 0.008, text, ha="center", va="bottom", color="#374151", size=10)
     figure.align_ylabels()
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    figure.tight_layout(rect=(0, 0.02, 1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130)
     pyplot.close(figure)

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from floe.beacon.containers import FAR_FUTURE_EPOCH
-from floe.demo import books, staking, story
+from floe.demo import books, market_books, staking, story
+from floe.demo.checks import Check
 from floe.demo.daemons import Daemons
 from floe.demo.processes import Process, ProcessError
 from floe.devnet import Devnet, DevnetError
@@ -63,7 +64,7 @@ def samples_of(played, day):
 
 def test_story__all_days__books_close(closing):
     assert broken(closing) == []
-    assert len(closing.checks) > 200
+    assert len(closing.checks) > 260
     assert set(books.MAIN_CHECKS) <= {check.text for check in closing.checks}
 
 
@@ -95,11 +96,25 @@ def test_story__all_days__everything_promised_happened(told, closing):
         "the keeper has fees split",
         "the keeper has operator 2 paid",
         "ETH repay the loss",
+        "gives 120 ETH and 120 shares to the pair, for 240.0000 flLP",
+        "turns 20 ETH into 20.0000 flLP in one call",
+        "shares to those in the gauge, over 5 days",
+        "ETH through the reserve: it parts with",
+        "a stranger has the reserve queue",
+        'wants to give 10 ETH to the reserve: refused, "reserve: loss pending"',
+        "to the reserve for",
+        "at the pair for",
+        "a stranger claims the reserve's tickets",
+        "asks the WETH vault for the exit of 5 shares",
+        "shares from the gauge: they go to staker 7",
+        "leaves the pair with",
+        "shares alone out of the pair",
+        "leaves the reserve with",
     ):
         assert part in text, part
     assert max(day for day, _ in told) == story.DAYS
     assert sum(event.name == "Reported" for event in closing.log) == story.DAYS
-    assert len(closing.rows) == 16
+    assert len(closing.rows) == 23
 
 
 def test_story__frames__each_reported_once_by_members_in_turn(played):
@@ -176,6 +191,28 @@ def test_story__run__paid_by_what_the_keeper_pulls_back(played, closing):
     assert samples_of(played, story.DAYS)[-1].closed == 1
 
 
+def test_story__panic__price_falls_below_redemption_value_and_comes_back(played):
+    """Who sells in the panic pays for it; whoever buys then brings the price back."""
+    calm, panic, settled = (samples_of(played, day)[-1] for day in (4, 7, 15))
+    assert 0.998 < calm.bid / calm.exit_rate < calm.ask / calm.exit_rate < 1.002
+    lowest = min(sample.ask / sample.exit_rate for day in (6, 7, 8) for sample in samples_of(played, day))
+    assert lowest < 0.97
+    assert lowest < panic.ask / panic.exit_rate < settled.ask / settled.exit_rate < 1.002
+    assert settled.bid / settled.exit_rate > 0.995
+    # While a loss is pending nobody sells at the pair above redemption value, and nobody buys at the price of leaving.
+    for sample in played.stage.samples:
+        if sample.pending_loss and sample.bid:
+            assert sample.bid < sample.exit_rate
+            assert sample.ask - sample.bid > (sample.entry_rate - sample.exit_rate) * 9 // 10
+
+
+def test_story__reserve__buys_exits_in_the_panic_and_is_paid_for_them(played):
+    before, panic, paid = (samples_of(played, day)[-1] for day in (3, 7, 14))
+    assert panic.reserve_cash < before.reserve_cash // 2
+    assert panic.reserve_value > before.reserve_value
+    assert paid.reserve_cash > before.reserve_cash  # with the fees
+
+
 def test_story__everybody__earned_what_the_holdings_say(closing):
     for row in closing.rows:
         assert row.reward == row.paid_out + row.holding - row.paid_in - row.moved
@@ -223,7 +260,9 @@ def test_daemons__one_ends_by_itself__named_with_its_log(tmp_path):
 # --- the books ---
 
 
-@pytest.mark.parametrize("place", ["pool", "queue", "registry", "withdrawal vault", "execution vault"])
+@pytest.mark.parametrize(
+    "place", ["pool", "queue", "registry", "withdrawal vault", "execution vault", "pair", "reserve", "weth", "zap"]
+)
 def test_books__one_wei_more_or_less_anywhere__do_not_close(played, closing, place):
     stage = played.stage
     vaults = {"withdrawal vault": stage.vaults[0], "execution vault": stage.vaults[1]}
@@ -240,6 +279,52 @@ def test_books__one_wei_more_in_wallets__do_not_close(played, closing):
         stage.chain.set_balance(account.address, account.balance + 1)
     wrong = [f"{name}: ETH before - sent + out - gas = ETH now" for name in wallets]
     assert broken(books.close(played, closing.past)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("event", "check"),
+    [
+        (("pair", "Sold"), market_books.PAIR),
+        (("pair", "Bought"), market_books.PAIR),
+        (("pair", "LiquidityAdded"), market_books.PAIR),
+        (("pair", "LiquidityRemoved"), market_books.PAIR),
+        (("pair", "OneRemoved"), "the pair's floETH = from sellers and providers - to buyers and providers"),
+        (("reserve", "Sold"), market_books.RESERVE),
+        (("reserve", "TicketSold"), market_books.RESERVE),
+        (("reserve", "TicketClaimed"), market_books.RESERVE),
+        (("reserve", "Restaked"), market_books.RESERVE),
+        (("reserve", "Deposit"), market_books.RESERVE),
+        (("reserve", "Withdraw"), market_books.RESERVE),
+        (("reserve", "Queued"), "the reserve's floETH = bought - queued - restaked"),
+        (("gauge", "Notified"), market_books.GAUGE),
+        (("gauge", "Claimed"), market_books.GAUGE),
+        (("gauge", "Staked"), "staked = put in - taken out"),
+        (("weth", "Deposit"), "WETH's ETH = wrapped - unwrapped"),
+    ],
+)
+def test_books__market_event_missing__do_not_close(played, closing, event, check):
+    missing = next(item for item in closing.log if (item.contract, item.name) == event)
+    log = [item for item in closing.log if item is not missing]
+    assert check in broken(books.close(played, replace(closing.past, log=log)))
+
+
+def test_books__shares_sent_to_the_market_past_its_books__do_not_close(played, closing):
+    """A gift of floETH to the reserve or the vault is nobody's; one to the pair is the admin's."""
+    stage = played.stage
+    giver = stage.stakers[3]
+    snapshot = stage.chain.snapshot()
+    for place in (stage.reserve, stage.weth_vault, stage.gauge, stage.pair):
+        stage.pool.transfer(place, 1, sender=giver)
+    wrong = broken(books.close(played, closing.past))
+    stage.chain.restore(snapshot)
+    for check in (
+        "the reserve's floETH = its book",
+        market_books.VAULT,
+        "the gauge's floETH = notified - paid",
+        "the pair's floETH = from sellers and providers - to buyers and providers",
+    ):
+        assert check in wrong
+    assert "the pair's floETH = its book + the admin's" not in wrong
 
 
 def test_books__tips_of_another_block__do_not_close(played, closing):
@@ -305,7 +390,7 @@ def run(played, monkeypatch, tmp_path):
 
 
 def test_command__books_do_not_close__exits_with_one(run, closing, monkeypatch):
-    wrong = replace(closing, checks=[books.Check("nothing is lost", 1, 2)])
+    wrong = replace(closing, checks=[Check("nothing is lost", 1, 2)])
     monkeypatch.setattr(books, "close", lambda _: wrong)
     done = run()
     assert done.exit_code == 1
