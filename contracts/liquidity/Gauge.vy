@@ -118,7 +118,8 @@ def stake(amount: uint256, receiver: address = msg.sender):
     @notice Pull `amount` of the staked token from the caller, who has approved it, and let them earn for `receiver`,
             whose stake they become.
     @dev Reverts: "gauge: zero amount", "receiver: refused", "gauge: total over 120 bits", "token: transfer failed", and
-         what the staked token says.
+         as the staked token's transferFrom: the pair's says "erc20: insufficient allowance",
+         "erc20: transfer amount exceeds balance", "pair: fresh liquidity".
     """
     assert amount > 0, reasons.GAUGE_ZERO
     self._check_receiver(receiver)
@@ -136,8 +137,7 @@ def stake(amount: uint256, receiver: address = msg.sender):
 def withdraw(amount: uint256, receiver: address = msg.sender):
     """
     @notice Send `amount` of the caller's stake to `receiver`. What was earned stays claimable.
-    @dev Reverts: "gauge: zero amount", "receiver: refused", "balance: too low", "token: transfer failed", and what the
-         staked token says.
+    @dev Reverts: "gauge: zero amount", "receiver: refused", "balance: too low", "token: transfer failed".
     """
     assert amount > 0, reasons.GAUGE_ZERO
     self._check_receiver(receiver)
@@ -157,7 +157,7 @@ def emergency_exit() -> uint256:
     @notice Send the caller all of its stake and look at no reward. What it had earned when it last staked, withdrew or
             claimed stays claimable; what it has earned since is forfeited.
     @return The amount.
-    @dev Reverts: "gauge: zero amount", "token: transfer failed", and what the staked token says.
+    @dev Reverts: "gauge: zero amount", "token: transfer failed".
     """
     staked: uint256 = self.staked[msg.sender]
     assert staked > 0, reasons.GAUGE_ZERO
