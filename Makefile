@@ -29,8 +29,9 @@ build: setup ## compile what has changed, or imports what has changed
 test: setup ## run the tests (those of whole worlds have a target of their own: e2e)
 	pytest --ignore tests/e2e
 
-fuzz: setup ## contracts against the reference model, millions of transactions
+fuzz: setup ## contracts against the reference model, millions of transactions; an attacker in 10,000 markets
 	python -m tests.stateful.campaign
+	python -m tests.stateful.attacker
 
 invariants: setup ## a second engine (forge) checks the same books against its own ledger
 	python -m tests.forge.run

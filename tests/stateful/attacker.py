@@ -13,7 +13,8 @@ somebody who holds the same things: for floETH that is the rate, for liquidity i
 he holds may not grow faster than fees are released. A second measure looks at the whole: what he ends with, less what
 was released to him, against ETH that was kept or staked at the entry price, whichever was better at each step.
 Rounding in his favour: none in his own transactions; where he is compared with a holder, one wei for each thing that
-is valued (values round down), and where a victim sells to the reserve one wei that the victim's sale rounds away.
+is valued (values round down) and for each floETH in the reserve (it takes the rate in whole 10^-18), and where a victim
+sells to the reserve one wei that the victim's sale rounds away.
 
 Markets start with the pair inside its own fee of the entry price, and victims leave it there: beyond that anybody
 gains by bringing it back, which is no attack.
@@ -58,7 +59,7 @@ CONTRACTS = ("FloePool", "WithdrawalQueue", "StablePair", "ExitReserve", "Gauge"
 AMPLIFICATIONS = (1, 2, 5, 10, 25, 60, 120, 200, 400, 1_000, 2_000, 5_000)
 RESERVE = Parameters(fee_min=500, fee_max=20_000, target=1_000 * ETHER, of_value=False, min_ticket=ETHER // 10)
 U256, U96, U40 = 2**256 - 1, 2**96 - 1, 2**40 - 1
-SEARCH = 5
+SEARCH = 8
 """Steps in the search for the largest trade ahead of a victim."""
 
 
@@ -263,6 +264,20 @@ class Market:
             return int(self.ask(self.pair, "preview_sell", self.shares_for(wei)))
         return int(self.ask(self.pair, "preview_buy", wei))
 
+    def settle(self) -> None:
+        """Let others trade until the price is fair."""
+        for _ in range(64):
+            if self.fair():
+                return
+            eth, books = self.books()
+            value, _, shares = self.rates()
+            dear = self.ask(self.pair, "price") > ETHER
+            side = books * value // shares if dear else eth
+            if self.bearable(dear, side // 20):
+                self.order(dear, self.bearable(dear, side // 20))
+                return
+            self.order(dear, side // 20)
+
     def bearable(self, sell: bool, wei: int) -> int:
         """Return as much of `wei` as can be traded without making the price unfair."""
         while wei > GWEI:
@@ -291,7 +306,7 @@ class Holdings:
     exit_value: int
     supply: int
     things: int
-    """Kinds of things whose value was rounded down."""
+    """Wei that his things may be worth more than was found, because their values round down."""
     liquidity: Fraction
     """His part of the pair's value that is not locked, in wei of D."""
     fees: Fraction
@@ -361,6 +376,7 @@ class Play:
             )
             inside = int(part * (m.ask(m.reserve, "held") + waiting))
             wei, floeth, things = wei + worth - inside * exit_value // supply, floeth + inside, things + 3
+            things += inside // ETHER + 1  # the reserve takes the rate in whole 10^-18
             fees += part * m.ask(m.reserve, "locked")
         return Holdings(wei, floeth, exit_value, supply, things, liquidity, fees)
 
@@ -392,7 +408,7 @@ class Play:
             if caught > 0 or drift > impact + (1 if after.things > 1 else 0):
                 self.extra += max(int(caught), drift - impact)
             self.impact += impact
-            self.bench += max(impact, 0) + after.things
+            self.bench += max(impact, 0) + before.things + after.things
             return answer
         ratio = Fraction(after.exit_value * before.supply, before.exit_value * after.supply) if before.exit_value else 1
         held = before.floeth * Fraction(before.exit_value, before.supply) * (ratio - 1)
@@ -407,9 +423,12 @@ class Play:
         before = self.market.rates()
         answer = self.meanwhile(action, name)
         after = self.market.rates()
+        if after[0] * before[2] < before[0] * after[2] and self.market.ask(self.market.pair, "totalSupply"):
+            # A loss of the pool takes the sides apart. Others come first.
+            self.victim(self.market.settle, "arbitrage")
         if before[0]:
             self.bench *= max(Fraction(1), Fraction(after[0] * before[2], before[0] * after[2]))
-        self.bench += 8  # roundings of what is valued
+        self.bench += 2 * self.holdings().things
         return answer
 
     def victim(self, action: Callable[[], Any], name: str) -> Any:
@@ -463,23 +482,28 @@ def sandwich(play: Play) -> None:
     """Trade before a victim in its direction, as much as it bears, and back after it."""
     m, r = play.market, play.random
     sell = r.random() < 0.5
-    wei = m.bearable(sell, int(m.liquidity * 10 ** r.uniform(-3, 0)))
+    wei = int(m.liquidity * 10 ** r.uniform(-3, 0))
+    wei = m.bearable(sell, wei) if TOLERANCE is None else wei
     if not wei:
         return
     least = accepted(m, sell, wei)
-    most = int(m.liquidity * 10 ** r.uniform(-4, 1))
     if sell:
-        play.stake(2 * most)
-    low, high = 0, most
+        play.stake(11 * m.liquidity)
+    # The largest that the victim bears, to a few per cent.
+    low, high = -5.0, 1.0
     for _ in range(SEARCH):
+        middle = (low + high) / 2
         with m.undone():
             try:
-                m.order(sell, high, account=ATTACKER)
+                m.order(sell, int(m.liquidity * 10**middle), account=ATTACKER)
                 m.order(sell, wei, least)
-                low, high = high, high + (most - high) // 2
+                low = middle
             except Refused:
-                high = (low + high) // 2
-    got = play.do(*((m.pair, "sell", m.shares_for(low), 0) if sell else (m.pair, "buy", 0)), value=0 if sell else low)
+                high = middle
+    ahead = int(m.liquidity * 10**low * r.choice((1.0, 1.0, r.random())))
+    got = play.do(
+        *((m.pair, "sell", m.shares_for(ahead), 0) if sell else (m.pair, "buy", 0)), value=0 if sell else ahead
+    )
     try:
         play.victim(lambda: m.order(sell, wei, least), "victim trades")
     except Refused:
@@ -831,15 +855,25 @@ def act(play: Play, action: int, amount: int) -> None:
 def combination(play: Play) -> None:
     """Anything in any order, with time, reports and victims between."""
     m, r = play.market, play.random
+    sell = r.random() < 0.5
+    wei = m.bearable(sell, int(m.liquidity * 10 ** r.uniform(-3, 0)))
+    least = accepted(m, sell, wei) if wei else 0
     for _ in range(r.randrange(3, 9)):
         what = r.random()
-        if what < 0.08:
-            seconds = r.choice((1, 12, 3_600))
-            play.event(lambda seconds=seconds: m.travel(seconds), f"{seconds} s")
+        if what < 0.07:
+            play.block(always=True)
+            wei = 0  # the order has run out
         elif what < 0.14:
             play.event(lambda: change_rate(play), "report")
+            wei = 0
         elif what < 0.2:
             joins(play)
+        elif what < 0.3 and wei:
+            try:
+                play.victim(lambda: m.order(sell, wei, least), "victim trades")  # noqa: B023 - called at once
+                wei = 0
+            except Refused:
+                play.steps.append("[victim refuses]")
         else:
             act(play, r.randrange(15), play.size())
     take_out(play)
