@@ -58,5 +58,11 @@ BARS = (
     Bar("consolidate", "ask for a consolidation", None, None, None, None),
     Bar("prove_withdrawn", "prove that a validator is gone", None, None, None, None),
     Bar("instant_exit", "instant exit", 75_000, None, None, 137_080, "Rocket Pool"),
+    Bar("pair_swap", "pair: swap, either way", 85_000, None, None, 112_866, "Curve's stETH pool; from stETH 122,700"),
+    Bar("pair_add", "pair: provide both sides", 125_000, None, None, None),
+    Bar("pair_remove_one", "pair: take out one side", 110_000, None, None, None),
+    Bar("reserve_sale", "reserve: sell floETH", 95_000, None, None, None),
+    Bar("gauge_stake", "gauge: stake more", 95_000, None, None, None),
+    Bar("gauge_claim", "gauge: claim a reward again", 75_000, None, None, None),
 )
 """In the order in which they are shown and written. The keys are those of `gas.json`."""

@@ -2,7 +2,8 @@
 
 All points come from real fulfilments and all tickets from real requests. A claim with a hint and a fulfilment must
 cost the same whatever came before them; a claim without a hint may only pay for a binary search. What is done for
-some validators must cost the same however many validators and operators there are besides.
+some validators must cost the same however many validators and operators there are besides; a stake in the gauge and a
+claim of its reward whoever else has staked, and a sale to the reserve however many of its tickets are open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from statistics import median_low
 
+from bench.liquidity import Market
 from bench.node import Node
 from bench.operations import SAMPLES, Samples, each, fulfil_a_day
 from bench.protocol import ETHER, HOUR, Protocol
@@ -24,6 +26,12 @@ STEPS = (1, 10, 100, 1_000, 10_000)
 
 CROWDS = ((1, 1), (50, 40))
 """Operators, and active validators of each, beside those that are measured."""
+
+STAKERS = (1, 10, 100, 1_000)
+"""Numbers of accounts that have staked in the gauge."""
+
+OPEN_TICKETS = (1, 8, 48)
+"""Numbers of tickets that the reserve has in the queue; with more it buys no ticket."""
 
 SPREAD = 0.01
 """Most that flat gas may differ between any two of all samples, as a part of the least. Covers zeros in calldata."""
@@ -39,6 +47,9 @@ FULFIL = "fulfil"
 PREDEPOSIT = "predeposit each of 50"
 PROVE = "prove one"
 TOP_UP = "top up each of 50"
+GAUGE_STAKE = "gauge stake"
+GAUGE_CLAIM = "gauge claim"
+RESERVE_SALE = "reserve sale"
 
 CLAIMS = 100  # samples: enough that the median search has the same depth each time
 PART = (1.05, 1.5)  # least and most ETH of a fulfilment that does not empty the queue
@@ -51,19 +62,25 @@ Growth = dict[str, list[Samples]]
 
 @dataclass(frozen=True)
 class Flatness:
-    """Gas against the points on the curve, against the tickets in one fulfilment, and against validators elsewhere."""
+    """Gas against points on the curve, tickets in one fulfilment, validators elsewhere, stakers, and open tickets."""
 
     steps: list[int]
     by_points: Growth
     by_tickets: Growth
     validators: list[int]
     by_validators: Growth
+    stakers: list[int]
+    by_stakers: Growth
+    open_tickets: list[int]
+    by_open_tickets: Growth
 
     def problems(self) -> list[str]:
         """Say what is not as flat as promised: nothing when all is well."""
         found = []
         flat = [(self.by_points, HINT), (self.by_points, FULFIL), (self.by_tickets, FULFIL)]
-        for growth, key in (*flat, *((self.by_validators, key) for key in self.by_validators)):
+        for whole in (self.by_validators, self.by_stakers, self.by_open_tickets):
+            flat += [(whole, key) for key in whole]
+        for growth, key in flat:
             gas = [one for samples in growth[key] for one in samples]
             if max(gas) - min(gas) > SPREAD * min(gas):
                 found.append(f"{key}: {min(gas):,} to {max(gas):,} gas, more than {SPREAD:.0%} apart")
@@ -81,6 +98,8 @@ class Flatness:
             (self.by_points, "points", self.steps),
             (self.by_tickets, "tickets", self.steps),
             (self.by_validators, "validators", self.validators),
+            (self.by_stakers, "stakers", self.stakers),
+            (self.by_open_tickets, "open tickets", self.open_tickets),
         ):
             for operation, series in growth.items():
                 for step, samples in zip(steps, series, strict=True):
@@ -98,7 +117,12 @@ class _Ticket:
 
 
 def measure(
-    node: Node, seed: int, steps: Sequence[int] = STEPS, crowds: Sequence[tuple[int, int]] = CROWDS
+    node: Node,
+    seed: int,
+    steps: Sequence[int] = STEPS,
+    crowds: Sequence[tuple[int, int]] = CROWDS,
+    stakers: Sequence[int] = STAKERS,
+    open_tickets: Sequence[int] = OPEN_TICKETS,
 ) -> Flatness:
     """Measure on a protocol of its own, which starts with a single point. Steps must begin with 1 and rise."""
     protocol = Protocol(node, seed, days=1)
@@ -106,8 +130,20 @@ def measure(
     by_tickets = {FULFIL: [[fulfil_a_day(protocol, tickets)] for tickets in steps]}
     node.restore(snapshot)
     by_validators = _by_validators(protocol, crowds)
-    validators = [operators * active for operators, active in crowds]
-    return Flatness(list(steps), _by_points(protocol, steps), by_tickets, validators, by_validators)
+    chance = protocol.random.getstate()
+    by_stakers, by_open_tickets = _by_stakers(protocol, stakers), _by_open_tickets(protocol, open_tickets)
+    protocol.random.setstate(chance)  # the claims stay those that they were
+    return Flatness(
+        by_validators=by_validators,
+        by_stakers=by_stakers,
+        by_open_tickets=by_open_tickets,
+        by_points=_by_points(protocol, steps),
+        by_tickets=by_tickets,
+        steps=list(steps),
+        validators=[operators * active for operators, active in crowds],
+        stakers=list(stakers),
+        open_tickets=list(open_tickets),
+    )
 
 
 def _by_validators(p: Protocol, crowds: Sequence[tuple[int, int]]) -> Growth:
@@ -119,6 +155,28 @@ def _by_validators(p: Protocol, crowds: Sequence[tuple[int, int]]) -> Growth:
         new = ours.state.validators[-MANY:]
         growth[PROVE].append(ours.prove_each(new))
         growth[TOP_UP].append(each([ours.top_up(new)], MANY))
+        p.node.restore(snapshot)
+    return growth
+
+
+def _by_stakers(p: Protocol, counts: Sequence[int]) -> Growth:
+    growth: Growth = {GAUGE_STAKE: [], GAUGE_CLAIM: []}
+    for count in counts:
+        snapshot = p.node.snapshot()
+        market = Market(p, stakers=count)
+        turns = [market.providers[place % min(count, len(market.providers))] for place in range(SAMPLES)]
+        growth[GAUGE_STAKE].append(market.alone([market.stake(one) for one in turns]))
+        growth[GAUGE_CLAIM].append(market.alone([market.claim(one) for one in turns]))
+        p.node.restore(snapshot)
+    return growth
+
+
+def _by_open_tickets(p: Protocol, counts: Sequence[int]) -> Growth:
+    growth: Growth = {RESERVE_SALE: []}
+    for count in counts:
+        snapshot = p.node.snapshot()
+        market = Market(p, tickets=count)
+        growth[RESERVE_SALE].append(market.alone([market.sell_to_reserve(one) for one in p.some(SAMPLES)]))
         p.node.restore(snapshot)
     return growth
 

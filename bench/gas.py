@@ -21,7 +21,7 @@ from statistics import median_low
 from rich.console import Console
 from rich.table import Table
 
-from bench import flatness, operations, validators
+from bench import flatness, liquidity, operations, validators
 from bench.bars import BARS
 from bench.flatness import HINT, NO_HINT, Flatness
 from bench.node import Node
@@ -43,8 +43,8 @@ def measure() -> tuple[dict[str, Samples], dict[str, Samples], Flatness]:
         growth = flatness.measure(node, SEED)
     with Node() as node:
         protocol = Protocol(node, SEED)
-        found = operations.measure(protocol, operations.OPERATIONS | validators.OPERATIONS)
-        others = operations.measure(protocol, operations.OTHERS)
+        found = operations.measure(protocol, operations.OPERATIONS | validators.OPERATIONS | liquidity.OPERATIONS)
+        others = operations.measure(protocol, operations.OTHERS | liquidity.OTHERS)
     found["claim_hint"] = growth.by_points[HINT][-1]
     found["claim_no_hint"] = growth.by_points[NO_HINT][-1]
     for key in (flatness.HINT_ACROSS, flatness.NO_HINT_ACROSS):

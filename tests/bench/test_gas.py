@@ -9,7 +9,21 @@ import pytest
 
 from bench import flatness, gas, pictures
 from bench.bars import BARS
-from bench.flatness import FULFIL, HINT, HINT_ACROSS, NO_HINT, NO_HINT_ACROSS, PREDEPOSIT, PROVE, TOP_UP, Flatness
+from bench.flatness import (
+    FULFIL,
+    GAUGE_CLAIM,
+    GAUGE_STAKE,
+    HINT,
+    HINT_ACROSS,
+    NO_HINT,
+    NO_HINT_ACROSS,
+    PREDEPOSIT,
+    PROVE,
+    RESERVE_SALE,
+    TOP_UP,
+    Flatness,
+)
+from bench.liquidity import OPERATIONS as LIQUIDITY_OPERATIONS
 from bench.node import Node, NodeError, Transaction
 from bench.operations import OPERATIONS, measure
 from bench.protocol import ETHER, Protocol
@@ -27,6 +41,10 @@ FLAT = Flatness(
     by_tickets={FULFIL: [[80_000]] * 3},
     validators=[1, 2_000],
     by_validators={PREDEPOSIT: [[54_000]] * 2, PROVE: [[90_000]] * 2, TOP_UP: [[50_000]] * 2},
+    stakers=[1, 100],
+    by_stakers={GAUGE_STAKE: [[90_000]] * 2, GAUGE_CLAIM: [[70_000]] * 2},
+    open_tickets=[1, 48],
+    by_open_tickets={RESERVE_SALE: [[90_000]] * 2},
 )
 SOME = 123_456
 """Gas of what has no bar."""
@@ -134,6 +152,9 @@ def test_problems__flat__none():
         ("by_validators", PREDEPOSIT, [[54_000], [54_541]]),
         ("by_validators", PROVE, [[90_000], [90_901]]),
         ("by_validators", TOP_UP, [[50_000], [50_501]]),
+        ("by_stakers", GAUGE_STAKE, [[90_000], [90_901]]),
+        ("by_stakers", GAUGE_CLAIM, [[70_000], [70_701]]),
+        ("by_open_tickets", RESERVE_SALE, [[90_000], [90_901]]),
     ],
 )
 def test_problems__grows__says_what(growth, key, series):
@@ -143,10 +164,12 @@ def test_problems__grows__says_what(growth, key, series):
 
 
 def test_flatness__real_contracts__hold_up_to_a_hundred(node):
-    measured = flatness.measure(node, seed=5, steps=(1, 10, 100), crowds=((1, 1), (5, 20)))
+    measured = flatness.measure(node, seed=5, steps=(1, 10, 100), crowds=((1, 1), (5, 20)), stakers=(1, 64))
     assert measured.problems() == []
     assert measured.validators == [1, 100]
-    assert all(len(series) == 2 for series in measured.by_validators.values())
+    for growth in (measured.by_validators, measured.by_stakers):
+        assert all(len(series) == 2 for series in growth.values())
+    assert all(len(series) == 3 for series in measured.by_open_tickets.values())
     assert all(len(samples) == flatness.CLAIMS for samples in measured.by_points[HINT])
     # What is read is there to be found: the search costs, and so does a ticket that two fulfilments paid.
     assert min(measured.by_points[NO_HINT][-1]) > max(measured.by_points[HINT][-1])
@@ -166,8 +189,8 @@ def test_gas_json__committed__names_every_operation_in_order_below_its_bar():
 
 
 def test_bars__table__is_in_itself_sound():
-    assert len({row.key for row in BARS}) == len(BARS) == 23
-    measured = set(OPERATIONS) | set(VALIDATOR_OPERATIONS) | {"claim_hint", "claim_no_hint"}
+    assert len({row.key for row in BARS}) == len(BARS) == 29
+    measured = set(OPERATIONS) | set(VALIDATOR_OPERATIONS) | set(LIQUIDITY_OPERATIONS) | {"claim_hint", "claim_no_hint"}
     assert measured == {row.key for row in BARS}
     assert {row.key for row in BARS if row.bar is None} == set(VALIDATOR_OPERATIONS) - {
         "predeposit_each",
