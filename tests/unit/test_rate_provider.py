@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from floe import build
 from tests.evm import DAY, ETHER, Contract, Evm, reverts
 from tests.protocol import OUTSIDER, STAKER, Protocol
-from tests.unit.test_interfaces import described
-
-# Chainlink's AggregatorV3Interface.
-AGGREGATOR = {
-    "decimals() uint8 view",
-    "description() string view",
-    "version() uint256 view",
-    "getRoundData(uint80) uint80,int256,uint256,uint256,uint80 view",
-    "latestRoundData() uint80,int256,uint256,uint256,uint80 view",
-}
 
 
 @pytest.fixture
@@ -26,11 +15,6 @@ def feed(protocol: Protocol) -> Contract:
 
 def reported_at(protocol: Protocol) -> int:
     return int(protocol.lens.protocol().reported_at)
-
-
-def test_feed__abi__is_chainlinks_and_get_rate_and_nothing_that_changes():
-    abi = {described(entry) for entry in build.load("RateProvider").abi if entry["type"] == "function"}
-    assert abi == AGGREGATOR | {"getRate() uint256 view", "pool() address view"}
 
 
 def test_feed__deployed__says_what_it_is(protocol: Protocol, feed: Contract):

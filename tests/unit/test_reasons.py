@@ -191,7 +191,7 @@ UNREACHABLE = [
         "ticket: does not exist",
         "what it queues is there, and the queue is the pool's",
     ),
-    ("ExitReserve", "stake", "balance: too low", "what it sends is there"),
+    ("ExitReserve", "stake", "balance: too low; deposit: value differs", "what it sends is there, and named"),
     (
         "ExitReserve",
         "maxMint",
