@@ -63,12 +63,12 @@ MAX_ALARM_BPS = 1_000
 # contracts/oracle/FeeSplitter.vy
 MAX_TREASURY_BPS = 5_000
 MAX_COVER_BPS = 3_000
-# contracts/liquidity/ExitReserve.vy
+# contracts/liquidity/reserve_terms.vy
 MAX_RESERVE_FEE = 100_000
 LOWEST_MIN_TICKET = 10**15
 HIGHEST_MIN_TICKET = 32 * 10**18
 U96 = 2**96 - 1
-# contracts/liquidity/StablePair.vy
+# contracts/liquidity/pair_terms.vy
 MIN_PAIR_FEE = 50
 MAX_PAIR_FEE = 10_000
 MIN_OFF_PEG = 10_000

@@ -50,8 +50,8 @@ SOURCES = {
         "MAX_ALARM_BPS",
     ),
     "contracts/oracle/FeeSplitter.vy": ("MAX_TREASURY_BPS", "MAX_COVER_BPS"),
-    "contracts/liquidity/ExitReserve.vy": ("MAX_FEE", "LOWEST_MIN_TICKET", "HIGHEST_MIN_TICKET"),
-    "contracts/liquidity/StablePair.vy": (
+    "contracts/liquidity/reserve_terms.vy": ("MAX_FEE", "LOWEST_MIN_TICKET", "HIGHEST_MIN_TICKET"),
+    "contracts/liquidity/pair_terms.vy": (
         "MIN_FEE",
         "MAX_FEE",
         "MIN_OFF_PEG",
@@ -62,9 +62,9 @@ SOURCES = {
     ),
 }
 ALIASES = {
-    ("contracts/liquidity/ExitReserve.vy", "MAX_FEE"): "MAX_RESERVE_FEE",
-    ("contracts/liquidity/StablePair.vy", "MIN_FEE"): "MIN_PAIR_FEE",
-    ("contracts/liquidity/StablePair.vy", "MAX_FEE"): "MAX_PAIR_FEE",
+    ("contracts/liquidity/reserve_terms.vy", "MAX_FEE"): "MAX_RESERVE_FEE",
+    ("contracts/liquidity/pair_terms.vy", "MIN_FEE"): "MIN_PAIR_FEE",
+    ("contracts/liquidity/pair_terms.vy", "MAX_FEE"): "MAX_PAIR_FEE",
 }
 """Names here of constants that are called the same in two contracts."""
 

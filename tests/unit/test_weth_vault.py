@@ -165,7 +165,7 @@ def test_deposit__any_amount__gives_what_was_previewed(usable: Scene, assets: in
 
 
 @given(shares=st.integers(1, 10**23))
-def test_mint__any_shares__cost_what_was_previewed(usable: Scene, shares: int):
+def test_bad_030_mint__any_shares__cost_what_was_previewed(usable: Scene, shares: int):
     vault, weth = usable.vault, usable.weth
     with usable.evm.undone():
         expected, wealth = vault.previewMint(shares), weth.balanceOf(OUTSIDER)
@@ -239,7 +239,7 @@ def succeeds(scene: Scene, call: Callable[..., object], *arguments: object, send
 
 
 @pytest.mark.parametrize(("limit", "enter"), [("maxDeposit", "deposit"), ("maxMint", "mint")])
-def test_max_in__any_state__is_the_most_that_succeeds(anyhow: Scene, limit: str, enter: str):
+def test_bad_032_max_in__any_state__is_the_most_that_succeeds(anyhow: Scene, limit: str, enter: str):
     vault = anyhow.vault
     most = getattr(vault, limit)(RECEIVER)
     assert most == getattr(anyhow.pool, limit)(vault)
@@ -248,7 +248,7 @@ def test_max_in__any_state__is_the_most_that_succeeds(anyhow: Scene, limit: str,
 
 
 @pytest.mark.parametrize("held", [0, 1, 100, 3 * ETHER + 7, SHARES])
-def test_max_out__any_state_and_holder__is_the_most_that_succeeds(anyhow: Scene, held: int):
+def test_bad_032_max_out__any_state_and_holder__is_the_most_that_succeeds(anyhow: Scene, held: int):
     """For wei to the wei, but for one step of the fee rate, which counts in millionths."""
     vault = anyhow.vault
     vault.transfer(RECEIVER, held, sender=STAKER)
@@ -281,7 +281,7 @@ def test_max_in__refused_receivers__nothing(scene: Scene):
 
 
 @pytest.mark.parametrize("name", ["withdraw", "redeem", "request_exit"])
-def test_exits__of_somebody_else__spend_an_allowance_of_shares(scene: Scene, name: str):
+def test_bad_031_exits__of_somebody_else__spend_an_allowance_of_shares(scene: Scene, name: str):
     vault = scene.vault
 
     def leave(amount: int) -> object:
