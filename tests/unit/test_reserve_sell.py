@@ -200,29 +200,17 @@ def test_sell__any_curve_and_amount__pays_the_exact_fee_rounded_up(
         world.set_parameters(**parameters._asdict())
         for shares in (first, second):
             gross = world.gross(shares)
+            price = price_at(world.parameters, world.target(), world.liquidity())
+            assert price <= world.contract.fee() < price + 1
             if gross > world.contract.cash():
                 with reverts("reserve: too little ETH"):
                     world.sell(shares)
-                continue
-            exact_price = price_at(world.parameters, world.target(), world.liquidity())
-            assert exact_price <= world.contract.fee() < exact_price + 1
-            try_paid = gross - _fee_or_none(world, shares, gross)
-            if try_paid == 0:
-                continue
-            world.check_fee(gross, try_paid)
-            assert world.sell(shares) == try_paid
-            world.check()
-    world.parameters = PARAMETERS
-
-
-def _fee_or_none(world: Reserve, shares: int, gross: int) -> int:
-    """Fee that the preview says, all of it when that is refused."""
-    try:
-        return gross - int(world.contract.preview_sell(shares))
-    except Exception:
-        with reverts("reserve: nothing to buy"):
-            world.sell(shares)
-        return gross
+            # Two wei may be no more than a fee that is rounded up twice.
+            elif gross > 2:
+                paid = world.contract.preview_sell(shares)
+                world.check_fee(gross, paid)
+                assert world.sell(shares) == paid
+                world.check()
 
 
 @pytest.mark.parametrize("of_value", [False, True])
