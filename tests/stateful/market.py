@@ -60,7 +60,7 @@ PLACES: dict[Address, str] = {
 }  # fmt: skip
 NAMES |= {**PLACES, MARKET_DEPLOYER: "market deployer"}
 ADDRESS_WORD |= {account: bytes(12) + bytes.fromhex(account[2:]) for account in (*PLACES, MARKET_DEPLOYER)}
-REFUSING.update(PLACES.keys() - {WETH})
+REFUSING.update(PLACES)
 NEVER_TAKES_ETHER.update(PLACES.keys() - {WETH})
 ADMINISTERED = (RESERVE, PAIR, GAUGE)
 """They have roles."""
@@ -155,7 +155,6 @@ class MarketWorld(World):
         self.chain.ether |= dict.fromkeys(PLACES, 0)
         self.reserve = m.add_exit_reserve(RESERVE, ADMIN, RESERVE_PARAMETERS)
         self.pair = m.add_stable_pair(PAIR, ADMIN, TREASURER, FEES, AMPLIFICATION)
-        self.pair.ramp_start = self.pair.ramp_end = self.chain.now
         self.gauge = m.add_gauge(GAUGE, PAIR, ADMIN)
         # Others with code, which nobody notifies.
         m.tokens |= dict.fromkeys((REWARD, *OTHER_CONTRACTS), self.reward)
@@ -242,6 +241,7 @@ class MarketWorld(World):
             Book("carry", GAUGE, MappingSlots(gauge["carries"]), lambda: self.gauge.carries, _carry_word),
             Book("sum", GAUGE, MappingSlots(gauge["per_staked"]), lambda: self.gauge.per_staked),
             Book("account", GAUGE, MappingSlots(gauge["accounts"]), lambda: self.gauge.accounts, None),
+            Book("fresh", PAIR, MappingSlots(found[PAIR]["minted"]), lambda: self.pair.minted, _fresh_word),
             Book("receiver", VAULT, receivers, lambda: self.vault.receiver_of, _number),
         ]
         names = {
@@ -383,6 +383,11 @@ class MarketWorld(World):
 
 def _number(account: Address) -> int:
     return int(account, 16)
+
+
+def _fresh_word(minted: tuple[int, int]) -> int:
+    at, amount = minted
+    return amount << 64 | at
 
 
 def _stream_word(stream: Stream) -> int:
@@ -671,7 +676,8 @@ def market_ether(w: MarketWorld, sender: Address, value: int, target: Address) -
         if target == WETH:
             w.weth.deposit(sender, value)
         else:
-            raise Revert("" if target in (GAUGE, REWARD, FEED) else "ether: not like this")
+            locked = target == PAIR and w.pair.entered
+            raise Revert("" if locked or target in (GAUGE, REWARD, FEED) else "ether: not like this")
 
     return sender, target, b"", value, w.whole(method), (sender, value), (), (), ()
 
@@ -693,7 +699,8 @@ def feed_round(w: MarketWorld, sender: Address, number: int) -> Call:
 
 def _moving(w: MarketWorld, token: Address, name: str) -> Callable[..., Any]:
     """Return a token's method as its caller sees it: one that fails may say so in its answer, or say nothing."""
-    method: Callable[..., Any] = getattr(w.reserve if token == RESERVE else w.erc20s[token], name)
+    movers: dict[Address, Any] = {RESERVE: w.reserve, PAIR: w.pair}
+    method: Callable[..., Any] = getattr(movers.get(token, w.erc20s[token]), name)
     if token != REWARD or w.reward.conduct not in (DENY, SILENT):
         return method
 

@@ -192,7 +192,8 @@ def _provide(w: World, unit: int) -> None:
     _do(w, ["pair_add", REENTERER, 3 * unit, 3 * unit, 0], ["reserve_mint", FOURTH, 9 * unit, 7 * unit + 1, FOURTH])
     for account in (REFUSER, BURNER, GORGER):
         _do(w, ["pair_add", account, unit, unit, 0], ["reserve_deposit", account, unit, unit, account])
-    _do(w, ["gauge_add_reward", ADMIN, POOL, OPERATOR, DAY], ["gauge_add_reward", ADMIN, REWARD, STAKERS[0], 7 * DAY])
+    _do(w, ["travel", 12], ["gauge_add_reward", ADMIN, POOL, OPERATOR, DAY])
+    _do(w, ["gauge_add_reward", ADMIN, REWARD, STAKERS[0], 7 * DAY])
     for account, parts in ((FIRST, 2), (SECOND, 3), (REENTERER, 2)):
         _do(w, ["gauge_stake", account, w.pair.erc20.balances[account] // parts])
     _do(w, ["gauge_add_reward", ADMIN, WETH, REENTERER, 3_600], ["gauge_notify", OPERATOR, POOL, ETHER + 7])
