@@ -42,6 +42,7 @@ REASONS = {
     "erc20: burn amount exceeds balance": "the account holds less than that",
     "erc20: insufficient allowance": "the contract may not move that much of yours: approve it first",
     "ether: send failed": "the receiver does not take ETH: name another with --receiver",
+    "erc20: transfer amount exceeds balance": "the account holds less than that",
     "gauge: total over 120 bits": "the gauge cannot count that much",
     "gauge: zero amount": "an amount of 0 cannot be staked",
     "instant: over the limit": "not that much can leave at once now: `ape floe status` shows the limit; "

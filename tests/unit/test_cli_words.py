@@ -26,7 +26,11 @@ CALLED = {
     "liquidity/Gauge.vy": ("stake", "withdraw", "claim"),
 }
 """Functions that the commands send transactions to, by the file of contracts/ that documents them."""
-SNEKMATE = {"erc20: burn amount exceeds balance", "erc20: insufficient allowance"}
+SNEKMATE = {
+    "erc20: burn amount exceeds balance",
+    "erc20: insufficient allowance",
+    "erc20: transfer amount exceeds balance",
+}
 """Reasons of snekmate's modules."""
 NOBODY = {"erc20: approve from the zero address", "erc20: approve to the zero address"}
 """Reasons of calls that nobody sends: from the zero address."""
