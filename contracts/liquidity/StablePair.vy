@@ -136,9 +136,8 @@ def transfer(to: address, amount: uint256) -> bool:
 def transferFrom(owner: address, to: address, amount: uint256) -> bool:
     """
     @notice ERC-20. New liquidity stays where it is for a block.
-    @dev Reverts: "erc20: insufficient allowance", "pair: fresh liquidity", "erc20: approve from the zero address",
-         "erc20: transfer from the zero address", "erc20: transfer to the zero address",
-         "erc20: transfer amount exceeds balance".
+    @dev Reverts: "erc20: insufficient allowance", "erc20: approve from the zero address", "pair: fresh liquidity",
+         "erc20: transfer to the zero address", "erc20: transfer amount exceeds balance".
     """
     erc20._spend_allowance(owner, msg.sender, amount)
     self._check_fresh(owner, amount)
