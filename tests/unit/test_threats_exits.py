@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests import sources
 from tests.calls import Call, Stage, changing
 from tests.evm import DAY, ETHER, ZERO, Contract, Evm, RevertError, functions, reverts
+from tests.market import ROOM
 from tests.protocol import OUTSIDER, RECEIVER, SAVER, SPENDER, STAKER, Protocol
 
 ATTACKER = OUTSIDER
@@ -175,14 +176,17 @@ def test_bad_065_batch__sixty_four_burners__fit_into_a_block(evm: Evm, protocol:
 
 RECEIVERS = {
     key: index
-    for contract in ("FloePool", "WithdrawalQueue", "RebasingToken")
+    for contract in ("FloePool", "WithdrawalQueue", "RebasingToken", *ROOM)
     for entry in functions(contract)
     for index, argument in enumerate(entry["inputs"])
-    if argument["name"] in ("receiver", "to", "recipient")
+    if argument["name"] in (("receiver",) if contract in ROOM else ("receiver", "to", "recipient"))
     and entry["name"] not in ("approve", "maxDeposit", "maxMint")
     and (key := f"{contract}.{entry['name']}/{len(entry['inputs'])}") in changing(contract)
 }
-"""Functions that send shares, ETH or tickets somewhere, and which argument says where."""
+"""Functions that send shares, ETH or tickets somewhere, and which argument says where.
+
+The transfers of snekmate's token are in test_liquidity_tokens.
+"""
 
 
 @pytest.mark.parametrize("key", sorted(RECEIVERS))
@@ -191,7 +195,10 @@ def test_bad_066_recipient__nobody_or_one_of_our_own__is_refused(protocol: Proto
     stage = Stage(protocol)
     call, index = stage.calls[key], RECEIVERS[key]
     own: list[Any] = [ZERO]
-    own += [protocol.token] if key.startswith("RebasingToken") else [protocol.pool, protocol.queue]
+    if call.contract.kind in ROOM:
+        own += [call.contract]
+    else:
+        own += [protocol.token] if key.startswith("RebasingToken") else [protocol.pool, protocol.queue]
     for lost in own:
         arguments = (*call.arguments[:index], lost, *call.arguments[index + 1 :])
         with reverts("receiver: refused"):
@@ -218,6 +225,12 @@ def test_bad_066_recipient__every_function_with_one__is_tried():
         "WithdrawalQueue.request_many",
         "WithdrawalQueue.safeTransferFrom",
         "WithdrawalQueue.transferFrom",
+        *(f"StablePair.{name}" for name in ("add_liquidity", "buy", "remove_liquidity", "remove_one", "sell")),
+        "StablePair.set_fee_receiver",
+        *(f"ExitReserve.{name}" for name in ("deposit", "mint", "redeem", "sell", "sell_ticket", "stake", "withdraw")),
+        *(f"Gauge.{name}" for name in ("claim_to", "stake", "withdraw")),
+        *(f"WethVault.{name}" for name in ("deposit", "mint", "redeem", "request_exit", "withdraw")),
+        "Zap.zap",
     }
 
 
