@@ -803,17 +803,23 @@ def imbalance(play: Play) -> None:
 
 
 def dust(play: Play) -> None:
-    """Do something small again and again."""
+    """Do something small again and again, so that a wei gained by a rounding would add up."""
     m, r = play.market, play.random
-    play.stake(ETHER)
-    play.provide(ETHER)
-    play.do(m.reserve, "deposit", ETHER, ATTACKER, value=ETHER)
-    play.block()
-    actions = r.sample(range(8), 2)
-    for _ in range(6):
-        for action in actions:
-            act(play, action, int(10 ** r.uniform(0, 6)))
-    take_out(play)
+    kind = r.randrange(4)
+    if kind in (0, 3):
+        play.do(m.reserve, "deposit", ETHER, ATTACKER, value=ETHER)
+    if kind in (1, 3):
+        play.stake(ETHER)
+    if kind in (2, 3):
+        play.provide(ETHER)
+        play.block()
+    actions = ((5, 6, 6), (0, 1), (2, 3, 4), tuple(r.sample(range(8), 3)))[kind]
+    for _ in range(12):
+        act(play, r.choice(actions), int(10 ** r.uniform(0, 6)))
+    if kind == 0:
+        play.do(m.reserve, "redeem", m.ask(m.reserve, "balanceOf", ATTACKER), ATTACKER, ATTACKER)
+    elif r.random() < 0.5:
+        take_out(play)
 
 
 def act(play: Play, action: int, amount: int) -> None:

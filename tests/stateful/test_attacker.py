@@ -25,7 +25,6 @@ def naive_victims() -> Iterator[None]:
     attacker.TOLERANCE = None
 
 
-@pytest.mark.slow
 def test_attacker__few_markets__never_gains(market: Market):
     tally = Tally()
     for seed in range(MARKETS):
