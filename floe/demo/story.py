@@ -143,7 +143,7 @@ STORY: tuple[tuple[int, int | None, str, tuple[Any, ...]], ...] = (
     (15, 0, "buy", ("40",)),
     (15, 8, "claim_reward", ()),
     (15, 8, "unstake_liquidity", ()),
-    (15, 8, "remove_one", ("0.2",)),
+    (15, 8, "remove_one", ("0.15",)),
     (15, 8, "remove_both", ()),
     (15, 9, "leave_reserve", ("1",)),
 )

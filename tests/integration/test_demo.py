@@ -197,7 +197,7 @@ def test_story__panic__price_falls_below_redemption_value_and_comes_back(played)
     assert 0.998 < calm.bid / calm.exit_rate < calm.ask / calm.exit_rate < 1.002
     lowest = min(sample.ask / sample.exit_rate for day in (6, 7, 8) for sample in samples_of(played, day))
     assert lowest < 0.97
-    assert lowest < panic.ask / panic.exit_rate < settled.ask / settled.exit_rate < 1.002
+    assert lowest < panic.ask / panic.exit_rate < settled.ask / settled.exit_rate < 1.005
     assert settled.bid / settled.exit_rate > 0.995
     # While a loss is pending nobody sells at the pair above redemption value, and nobody buys at the price of leaving.
     for sample in played.stage.samples:
@@ -311,7 +311,7 @@ def test_books__market_event_missing__do_not_close(played, closing, event, check
 def test_books__shares_sent_to_the_market_past_its_books__do_not_close(played, closing):
     """A gift of floETH to the reserve or the vault is nobody's; one to the pair is the admin's."""
     stage = played.stage
-    giver = stage.stakers[3]
+    giver = stage.stakers[8]
     snapshot = stage.chain.snapshot()
     for place in (stage.reserve, stage.weth_vault, stage.gauge, stage.pair):
         stage.pool.transfer(place, 1, sender=giver)
