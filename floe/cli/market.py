@@ -43,10 +43,10 @@ class Market:
         answer = self._call(view.contract.address, bytes(view.encode_input(*arguments)))
         return tuple(int.from_bytes(answer[i : i + 32], "big") for i in range(0, len(answer), 32))
 
-    def offer(self, view: Any, shares: int) -> int | None:
-        """Return the wei that a preview promises for shares; None when it refuses."""
+    def offer(self, view: Any, *arguments: Any) -> int | None:
+        """Return the number that a view answers; None when it refuses."""
         try:
-            return self.ask(view, shares)[0]
+            return self.ask(view, *arguments)[0]
         except RefusedError:
             return None
 

@@ -159,7 +159,7 @@ def _prices(risk: Risk, console: Console) -> None:
     title = f"The peg on {network_name(risk.floe.provider)}, block {risk.floe.block}"
     console.print(columns(title, ("", "ETH for 1 floETH", "to entry, ppm", "to exit, ppm"), rows))
     if risk.price is None:
-        console.print(Text("  nobody provides liquidity to the pair yet"))
+        console.print(Text("  the pair has no price: nobody provides liquidity to it, or floETH is worth nothing"))
         console.print()
 
 

@@ -192,9 +192,10 @@ def _read_oracle(floe: Floe, assets: int) -> dict[str, Any]:
 
 def _read_market(floe: Floe, entry_rate: int) -> dict[str, Any]:
     market = Market(floe)
-    [supply], (ether, shares) = market.ask(market.pair.totalSupply), market.ask(market.pair.balances)
+    ether, shares = market.ask(market.pair.balances)
+    price = market.offer(market.pair.price)
     return {
-        "pair_wei": market.ask(market.pair.price)[0] * entry_rate // ETHER if supply else None,
+        "pair_wei": None if price is None else price * entry_rate // ETHER,
         "pair_ether_wei": ether,
         "pair_floeth_shares": shares,
         "reserve_cash_wei": market.ask(market.reserve.cash)[0],
@@ -336,7 +337,7 @@ def _limits(fields: dict[str, Any], console: Console) -> None:
 def _market(fields: dict[str, Any], console: Console) -> None:
     market = fields["market"]
     price, reserve = market["pair_wei"], f"the exit reserve has {show(market['reserve_cash_wei'], 'ETH')}"
-    pair = "nobody provides for the pair" if price is None else f"the pair pays {tables.eth(price, 9)} ETH for 1 floETH"
+    pair = "the pair has no liquidity" if price is None else f"the pair pays {tables.eth(price, 9)} ETH for 1 floETH"
     console.print(Text(f"Market: {pair}; {reserve}"), soft_wrap=True)
 
 

@@ -155,11 +155,17 @@ class Live:
     # --- the pair ---
 
     def price(self) -> int | None:
-        """Return the wei for which the pair would take the next 1e18 shares, without fee; None without a pair."""
+        """Return the wei for which the pair would take the next 1e18 shares, without fee.
+
+        None without a pair, and while floETH is worth nothing.
+        """
         if self.pair is None:
             return None
         entry_value, supply = self.pool.entry_price()
-        return self.pair.price() * entry_value // supply
+        try:
+            return self.pair.price() * entry_value // supply
+        except Revert:
+            return None
 
     def price_after_sale(self, shares: int) -> int | None:
         """Return the price when so much floETH has been sold to the pair; None when it refuses."""

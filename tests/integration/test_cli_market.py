@@ -288,6 +288,19 @@ def test_sell__through_a_way__at_least_the_quote_less_its_fee(market, through, c
     assert pool.allowance(staker, market.at[contract]) == 0
 
 
+def test_trade__rewards_stream_in__no_tolerance_for_others_but_for_time(market):
+    staker, pair = market.actors["staker"], market.at["StablePair"]
+    market.report(cl=700 * ETHER + ETHER // 1_000)
+    assert market.at["FloePool"].locked() > 0
+    rate = market.at["FloePool"].entry_rate()
+    for words in (["sell", "60", "--through", "pair"], ["liquidity", "add", "--ether", "60"]):
+        printed = market.say(*words, "-y", who="staker")
+        assert rows(printed)["accepted"].endswith("and less would invite a sandwich")
+    least, liquidity = sent(market, "StablePair", printed)["min_liquidity"], pair.balanceOf(staker) - 200 * ETHER
+    assert 0 <= liquidity - least < liquidity // 10**4
+    assert market.at["FloePool"].entry_rate() > rate
+
+
 def test_sell__best__the_one_that_the_quote_names(market):
     best = market.json("quote", "--sell", "3")["best"]
     assert rows(market.say("sell", "3", "-y", who="staker"))["through"] == best
@@ -431,7 +444,7 @@ def test_risk__nobody_provides__says_so(chain, tmp_path):
     assert (found["prices"]["pair_wei"], found["prices"]["average_wei"]) == (None, None)
     assert [int(part["shares"]) for part in found["crowd"]["parts"]][:3] == [0, 0, 0]
     file = tmp_path / "risk.png"
-    assert "nobody provides liquidity to the pair yet" in chain.say("risk", "--picture", str(file))
+    assert "nobody provides liquidity to it" in chain.say("risk", "--picture", str(file))
     assert file.stat().st_size > 5_000
 
 

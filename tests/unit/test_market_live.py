@@ -200,6 +200,17 @@ def test_pair__nobody_provides__no_price_and_no_offer():
     assert [offer.name for offer in live.offers()] == [INSTANT, RESERVE]
 
 
+def test_pool__worth_nothing__no_price_and_all_wait():
+    there = world()
+    pool = there.made.pool
+    pool.assets = pool.outside = pool.locked_at_start = 0
+    live = read(there)
+    assert (live.pool.entry_value(), live.worth(ETHER)) == (0, 0)
+    assert (live.price(), live.depth(10_000)) == (None, None)
+    departure = live.leave(ETHER, PPM)
+    assert (departure.sales, departure.waiting) == ([], ETHER)
+
+
 # --- a crowd ---
 
 
