@@ -1,1 +1,1 @@
-"""What `ape floe status|stake|wrap|unwrap|exit|claim|tickets` do; their options stand in `ape_floe/cli.py`."""
+"""What the commands for holders do (`ape floe status|stake|...|risk`); their options stand in `ape_floe/cli.py`."""
