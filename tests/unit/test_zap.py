@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evm import DAY, ETHER, ZERO, Contract, Evm, reverts
-from tests.protocol import DEPOSIT, GUARDIAN, OUTSIDER, RECEIVER, SAVER, STAKER, UNLIMITED, Protocol, deploy_pool
+from tests.protocol import (
+    DEPOSIT,
+    GUARDIAN,
+    OUTSIDER,
+    PARAMETERS,
+    RECEIVER,
+    SAVER,
+    STAKER,
+    UNLIMITED,
+    Protocol,
+    deploy_pool,
+)
 
 FLOETH, RFLOETH, LIQUIDITY = 1, 2, 4
 TARGETS = (FLOETH, RFLOETH, LIQUIDITY)
@@ -252,6 +263,36 @@ def test_zap__too_little_for_a_first_deposit__refused(protocol: Protocol):
     scene = Scene(protocol, liquidity=False)
     with reverts("pair: first deposit"):
         scene.into(LIQUIDITY, ETHER // 20)
+
+
+@pytest.fixture
+def doomed(fresh: Protocol) -> Scene:
+    """Return a protocol whose stake can be lost whole: none of it lies in the pool."""
+    fresh.pool.set_parameters(PARAMETERS._replace(target_bps=0, allowance_bps=0), sender=fresh.admin)
+    for account in (STAKER, SAVER):
+        fresh.stake(200 * ETHER, account)
+    scene = Scene(fresh)
+    fresh.to_validators()
+    return scene
+
+
+def test_zap__pair_far_from_balance__refused(doomed: Scene):
+    doomed.protocol.rate_falls_to(1, 10**5)
+    with reverts("pair: too far from balance"):
+        doomed.into(LIQUIDITY, ETHER)
+
+
+def test_zap__pair_worth_less_than_the_fees_it_keeps_back__refused(doomed: Scene):
+    """Most of its ETH has been bought for a high fee, and then floETH lost its value."""
+    pair = doomed.pair
+    pair.set_fees(10_000, 200_000, 0, sender=doomed.protocol.admin)
+    for _ in range(3):
+        pair.sell(50 * ETHER, 0, sender=STAKER)
+    doomed.protocol.rate_falls_to(1, 1_000)
+    assert min(pair.balances()) > 0
+    assert pair.virtual_price() == 0
+    with reverts("pair: no value"):
+        doomed.into(LIQUIDITY, ETHER)
 
 
 def test_zap__too_little_for_any_liquidity__refused(scene: Scene):
