@@ -62,6 +62,10 @@ UNREACHABLE = {
     "instant: no convergence": "a guard of the search for the gross amount that cannot trip",
     "deposit contract: no code": "Ethereum has its deposit contract",
     "operator: too many": "there may be 65,535 of them",
+    "pair: no convergence": "a guard of the curve's searches, which end in time everywhere that they are asked",
+    "erc20: transfer from the zero address": "nobody calls as nobody",
+    "erc20: burn from the zero address": "nobody calls as nobody, and nobody has an allowance of his",
+    "erc20: mint to the zero address": "receivers are looked at before",
 }
 """Reasons that no transaction of the campaign can meet, and why."""
 

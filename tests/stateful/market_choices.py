@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from floe.model.basics import DAY, ETHER, GWEI, U95, U96, UNLIMITED, ZERO, Address, Revert
+from floe.model.exit_reserve import MOST_BOUGHT_TICKETS
 from floe.model.stable_pair import OFF_PEG_ONE
 from floe.model.tokens import ORACLE_ROLE, PAUSER_ROLE
 from tests.stateful.actions import Action, perform
@@ -215,6 +216,13 @@ class MarketChoices(Choices):
             more.append(self.hint(ticket))  # type: ignore[arg-type]
         return ["reserve_sell_ticket", sender, ticket, self.least(fair), *more]
 
+    def crowd(self) -> list[Action]:
+        """Sell the reserve so many tickets that it takes no more."""
+        sender, least = self.holder(), self.w.reserve.parameters.min_ticket
+        count, first = MOST_BOUGHT_TICKETS - len(self.w.reserve.tickets) + 1, len(self.w.queue.ends)
+        sales: list[Action] = [["reserve_sell_ticket", sender, first + k, 0] for k in range(max(count, 0))]
+        return [["request_many", sender, [least] * len(sales), sender], *sales]
+
     def reserve_queue(self) -> Action:
         return ["reserve_queue", self.anybody()]
 
@@ -332,12 +340,14 @@ class MarketChoices(Choices):
         usual = self.w.gauge.distributors.get(token, ZERO)
         sender = usual if usual != ZERO and self.chance(92) else self.anybody()
         has = self.having(token, sender) if token in REWARDS else 0
-        return ["gauge_notify", sender, token, self.amount(has // self.pick((2, 50, 1_000)))]
+        return ["gauge_notify", sender, token, self.amount(has // self.pick((1, 2, 50, 1_000)))]
 
-    def gauge_add_reward(self) -> Action:
-        token = self.pick((*REWARDS, *REWARDS, PAIR, RESERVE, VAULT, OUTSIDER, *OTHER_CONTRACTS))
+    def gauge_add_reward(self) -> list[Action]:
         period = self.pick((3_600, DAY, 7 * DAY, 7 * DAY, 366 * DAY, 3_599, 366 * DAY + 1, UNLIMITED))
-        return ["gauge_add_reward", self.admin_of(GAUGE), token, self.pick((OPERATOR, STAKERS[0], REENTERER)), period]
+        admin, distributor = self.admin_of(GAUGE), self.pick((OPERATOR, STAKERS[0], REENTERER))
+        others = [*REWARDS, PAIR, RESERVE, VAULT, OUTSIDER, *OTHER_CONTRACTS]
+        tokens = others[3:] if self.chance(10) else [self.pick(others)]
+        return [["gauge_add_reward", admin, token, distributor, period] for token in tokens]
 
     def gauge_set_distributor(self) -> Action:
         account = self.pick((OPERATOR, STAKERS[0], REENTERER, self.anybody(), ZERO))
@@ -409,7 +419,8 @@ class MarketChoices(Choices):
         return ["feed_round", self.anybody(), self.w.pool.report_at if self.chance(50) else self.bits(80)]
 
     def reward_mint(self) -> Action:
-        return ["reward_mint", self.anybody(), self.pick((OPERATOR, STAKERS[0], REENTERER)), self.upto(10**24)]
+        amount = self.upto(10**24) if self.chance(90) else 2 * U96
+        return ["reward_mint", self.anybody(), self.pick((OPERATOR, STAKERS[0], REENTERER)), amount]
 
     def reward_behave(self) -> Action:
         conduct = self.pick((0, 0, 0, 0, SILENT, DENY, FEE, BURN, REVERT, REFUSE_QUIETLY))
@@ -428,7 +439,7 @@ class MarketChoices(Choices):
 
     def market_transfer_from(self) -> Action:
         token, sender = self.token_of_market(), self.pick(MOVERS)
-        owner = self.owner(token)
+        owner = self.owner(token) if self.chance(95) else ZERO
         allowed = self.w.erc20s[token].allowances.amounts.get((owner, sender), 0)
         amount = self.amount(min(allowed, self.having(token, owner)))
         return ["market_transfer_from", sender, token, owner, self.receiver(sender), amount]
@@ -499,6 +510,7 @@ MARKET_WEIGHTS: dict[Callable[[MarketChoices], Any], int] = {
     MarketChoices.pair_remove_one: 30, MarketChoices.pair_collect: 8, MarketChoices.pair_ramp: 6,
     MarketChoices.pair_stop_ramp: 3, MarketChoices.pair_set_fees: 6, MarketChoices.pair_set_fee_receiver: 5,
     MarketChoices.reserve_sell: 60, MarketChoices.reserve_sell_ticket: 30, MarketChoices.reserve_queue: 20,
+    MarketChoices.crowd: 1,
     MarketChoices.reserve_claim: 25, MarketChoices.reserve_stake: 40, MarketChoices.reserve_deposit: 30,
     MarketChoices.reserve_mint: 15, MarketChoices.reserve_withdraw: 20, MarketChoices.reserve_redeem: 20,
     MarketChoices.reserve_set_parameters: 8,
@@ -525,7 +537,11 @@ MARKET_LOTS: list[Callable[[MarketChoices], Any]] = [
     choose for choose, weight in MARKET_WEIGHTS.items() for _ in range(weight)
 ]
 INSIDE: list[Callable[[MarketChoices], Action]] = [
-    *(choose for choose in MARKET_WEIGHTS if choose.__name__ in MARKET_CALLS),
+    *(
+        choose
+        for choose in MARKET_WEIGHTS
+        if choose.__name__ in MARKET_CALLS and choose is not MarketChoices.gauge_add_reward
+    ),
     MarketChoices.deposit, MarketChoices.redeem, MarketChoices.transfer, MarketChoices.request, MarketChoices.fulfil,
     MarketChoices.claim,
 ]  # fmt: skip
