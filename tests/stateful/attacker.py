@@ -200,8 +200,9 @@ class Market:
             reserve.set_parameters(reserve_terms, sender=admin)
         liquidity = int(ETHER * 10 ** random.uniform(0, 3.5))
         self.liquidity = liquidity
-        for account in (PROVIDER, VICTIM):
-            self.stake(account, 4 * liquidity + size + ETHER)
+        for account, times in ((PROVIDER, 2), (VICTIM, 40)):
+            self.stake(account, times * liquidity + size + ETHER)
+        self.protocol.to_validators()
         self.send(PROVIDER, self.pair, "add_liquidity", self.shares_for(liquidity), 0, value=liquidity)
         self.send(PROVIDER, self.reserve, "deposit", size, PROVIDER, value=size)
         self.travel(12)
@@ -224,6 +225,7 @@ class Market:
         if wei := self.bearable(sell, int(liquidity * random.random())):
             self.order(sell, wei)
         self.travel(random.choice((0, 12, 3_600, DAY // 2)))
+        self.settle()
 
     def stake(self, account: str, wei: int) -> int:
         """Stake for an account; returns the shares."""
@@ -248,7 +250,9 @@ class Market:
         return word & U96, word >> 96
 
     def fair(self) -> bool:
-        """Whether the pair's price is within its fee of the entry price."""
+        """Whether the pair's price is within its fee of the entry price; so it is while the pair is empty."""
+        if not self.books()[0]:
+            return True
         price = int(self.ask(self.pair, "price"))
         return (PPM - self.base_fee) * ETHER <= price * PPM and price * (PPM - self.base_fee) <= PPM * ETHER
 
@@ -273,10 +277,10 @@ class Market:
             value, _, shares = self.rates()
             dear = self.ask(self.pair, "price") > ETHER
             side = books * value // shares if dear else eth
-            if self.bearable(dear, side // 20):
-                self.order(dear, self.bearable(dear, side // 20))
-                return
-            self.order(dear, side // 20)
+            if wei := self.bearable(dear, side // 20):
+                self.order(dear, wei)
+            else:
+                self.order(dear, side // 20)
 
     def bearable(self, sell: bool, wei: int) -> int:
         """Return as much of `wei` as can be traded without making the price unfair."""
@@ -423,8 +427,8 @@ class Play:
         before = self.market.rates()
         answer = self.meanwhile(action, name)
         after = self.market.rates()
-        if after[0] * before[2] < before[0] * after[2] and self.market.ask(self.market.pair, "totalSupply"):
-            # A loss of the pool takes the sides apart. Others come first.
+        if not self.market.fair():
+            # Rewards and losses move the sides apart. Others come first.
             self.victim(self.market.settle, "arbitrage")
         if before[0]:
             self.bench *= max(Fraction(1), Fraction(after[0] * before[2], before[0] * after[2]))
@@ -695,7 +699,7 @@ def joins(play: Play) -> None:
     try:
         if r.random() < 0.5:
             play.victim(lambda: m.send(VICTIM, m.reserve, "deposit", wei, VICTIM, value=wei), "victim provides")
-        elif m.ask(m.pair, "totalSupply") and m.fair():
+        elif m.books()[0] and m.fair():
             eth, books = m.books()
             shares = m.shares_for(wei)
             play.victim(
