@@ -348,3 +348,15 @@ def test_sell__more_than_is_not_fresh__leaves_no_more_fresh_than_there_is(protoc
     assert gross - paid == pytest.approx(gross * 20_000 // PPM, abs=2**32)
     assert world.contract.fresh() == pytest.approx(world.contract.cash(), abs=2**32)
     world.check()
+
+
+@pytest.mark.parametrize("shares", [101, 10**6 + 1, ETHER + 7, 3 * ETHER - 11])
+def test_sell__all_is_fresh__costs_the_end_of_the_line_rounded_up(protocol: Protocol, shares: int):
+    world = Reserve(protocol, cash=0)
+    world.provide(10 * 2**60)
+    assert world.liquidity() == 0
+    gross = world.gross(shares)
+    assert gross * 20_000 % PPM > 0
+    assert gross - world.sell(shares) == gross * 20_000 // PPM + 1
+    world.set_parameters(target=0)
+    assert gross - world.contract.preview_sell(shares) == -(-gross * 500 // PPM)
