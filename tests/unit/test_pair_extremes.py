@@ -29,8 +29,8 @@ def scene() -> Protocol:
 
 def share_value(pair: Pair) -> Decimal:
     """Return the exact wei behind one unit of liquidity, locked fees left out."""
-    free: Decimal = pair.value() - pair.contract.locked()
-    return free / pair.contract.totalSupply()
+    worth: Decimal = (pair.value() - pair.contract.locked()) / pair.contract.totalSupply()
+    return worth
 
 
 def run(pair: Pair, kind: str, first: int, second: int, of_ether: bool) -> None:
