@@ -103,9 +103,10 @@ class Market:
     ) -> tuple[int, str]:
         """Return the least to accept of what a trade with the pair should give, and why, in words.
 
-        With a tolerance as named. Without one: a sandwich of a trade that moves the price by m gains about m less twice
-        the fee, so up to there the fee is a safe tolerance, and beyond it nothing is. What time alone takes, while
-        rewards stream in, is accepted in any case. `trade` and `preview` are done on the model.
+        With a tolerance as named. Without one: a sandwich of a trade that moves the price by m gains about m less the
+        fee before the trade, which the first half pays, and the fee after it, which the second half pays. So up to
+        there the fee is a safe tolerance, and beyond it nothing is. What time alone takes, while rewards stream in, is
+        accepted in any case. `trade` and `preview` are done on the model.
         """
         if slippage_ppm is not None:
             return less(expected, slippage_ppm), f"{slippage_ppm / 10_000:g} % less than quoted"
@@ -115,7 +116,7 @@ class Market:
             return expected, "what is quoted: nobody else has provided anything"
         drifted = min(live.later(lambda: preview(pair)), expected)
         fee, shift = self.pair_fee, live.shift_ppm(lambda: trade(pair))
-        if shift <= 2 * fee:
+        if shift <= fee + live.fee_after(lambda: trade(pair)):
             return less(drifted, fee), f"{fee / 10_000:g} % less than quoted, the pair's fee"
         return drifted, (
             f"no less than quoted: it moves the price by {shift / 10_000:.4f} %, and less would invite a sandwich"

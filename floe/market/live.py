@@ -138,6 +138,11 @@ class Live:
         moved = self.trial(lambda: (trade(), self.price())[1])
         return 0 if not price or moved is None else ceil_div(abs(moved - price) * PPM, price)
 
+    def fee_after(self, trade: Callable[[], object]) -> int:
+        """Return the pair's fee in ppm once a trade is done; 0 if that is refused."""
+        pair = self.pair
+        return 0 if pair is None else self.trial(lambda: (trade(), pair.fee())[1]) or 0
+
     def later(self, preview: Callable[[], int]) -> int:
         """Return the least that a preview promises now and within `PATIENCE`, while nobody trades; 0 if refused.
 
