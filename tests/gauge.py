@@ -92,4 +92,4 @@ class Gauges:
         state = self.gauge.reward(address)
         earnings = sum(self.earnings(account, address) for account in (*PEOPLE, RECEIVER))
         explained = (state.left + state.idle + self.paid[address]) * SCALE + state.rest + earnings
-        return self.notified[address] * SCALE - explained
+        return int(self.notified[address] * SCALE - explained)

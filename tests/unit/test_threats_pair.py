@@ -34,8 +34,8 @@ def wealth(pair: Pair, account: str) -> Decimal:
     value, supply = pair.pool.entry_price()
     eth, floeth = pair.contract.balances()
     part = Decimal(pair.contract.balanceOf(account)) / Decimal(max(pair.contract.totalSupply(), 1))
-    shares = Decimal(pair.pool.balanceOf(account)) + part * floeth
-    return Decimal(pair.evm.balance(account)) + part * eth + shares * value / supply
+    shares = Decimal(pair.pool.balanceOf(account)) + part * int(floeth)
+    return Decimal(pair.evm.balance(account)) + part * int(eth) + shares * int(value) / int(supply)
 
 
 # --- the first ---
