@@ -41,7 +41,7 @@ def curve() -> Contract:
 # --- D ---
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=600)
 @given(sides=sides(), amplification=AMPLIFICATIONS, guess=st.floats(0, 1))
 def test_invariant__whole_domain_any_guess__is_the_largest_with_its_property(
     curve: Contract, sides: tuple[int, int], amplification: int, guess: float
@@ -85,7 +85,7 @@ def test_invariant__not_solved_in_time__is_refused(curve: Contract):
 # --- the other side ---
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=600)
 @given(sides=sides(10**9), amplification=AMPLIFICATIONS, part=st.fractions(0, 100), way=st.booleans())
 def test_other__of_any_trade_and_withdrawal__is_the_least_with_its_property(
     curve: Contract, sides: tuple[int, int], amplification: int, part: Decimal, way: bool
@@ -119,7 +119,7 @@ def test_other__not_solved_in_time__is_refused(curve: Contract):
 # --- price and fee ---
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(sides=sides(10**12, 10_000), amplification=st.integers(1, 5_000))
 def test_price__any_balance__is_the_slope_of_the_curve(curve: Contract, sides: tuple[int, int], amplification: int):
     x, y = sides
@@ -134,7 +134,7 @@ def test_price__equal_sides__is_one(curve: Contract):
     assert curve.price(ETHER, ETHER, 40_000, 2 * ETHER) == ETHER
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(sides=sides(), fee=st.integers(50, 10_000), off_peg=st.integers(10_000, 200_000))
 def test_fee__any_balance__is_rounded_up_between_its_ends(
     curve: Contract, sides: tuple[int, int], fee: int, off_peg: int
