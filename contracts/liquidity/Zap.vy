@@ -61,6 +61,8 @@ def zap(into: IZap.Target, weth_amount: uint256, min_out: uint256, receiver: add
     @notice Turn the ETH of this call and `weth_amount` of the caller's WETH, which he has approved, into one thing for
             `receiver`.
     @param into FLOETH and LIQUIDITY buy from the exit reserve as far as it has floETH, at the price of the pool.
+           LIQUIDITY takes the pair as it is: while its price is off by more than the fee, whoever brings it back gains
+           from all providers, the new one too.
     @param min_out The call reverts below this.
     @return Shares of the pool; wei of rfloETH (rounded down); or liquidity.
     @dev Reverts: "zap: not one target", "receiver: refused", "slippage: too few assets", as `ExitReserve.stake`,
