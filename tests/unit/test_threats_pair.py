@@ -217,6 +217,7 @@ def test_bad_051_sandwich__of_an_exact_quote__is_refused_by_its_minimum(pair: Pa
 def test_bad_051_just_in_time__liquidity_around_a_trade__has_to_stay_and_earns_no_fee(pair: Pair):
     contract = pair.contract
     liquidity = pair.add(50 * ETHER, 45 * ETHER)
+    contract.approve(OUTSIDER, UNLIMITED, sender=STAKER)
     price = contract.virtual_price()
     pair.sell(20 * ETHER, SAVER)
     assert contract.virtual_price() == price, "the fee is locked"
@@ -224,6 +225,7 @@ def test_bad_051_just_in_time__liquidity_around_a_trade__has_to_stay_and_earns_n
         lambda: pair.remove(liquidity),
         lambda: pair.remove_one(liquidity, True),
         lambda: contract.transfer(OUTSIDER, liquidity, sender=STAKER),
+        lambda: contract.transferFrom(STAKER, OUTSIDER, liquidity, sender=OUTSIDER),
     ):
         with reverts("pair: fresh liquidity"):
             leave()
