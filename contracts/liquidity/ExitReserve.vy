@@ -12,7 +12,8 @@
         shares are bought at their value rounded up and given back at their value rounded down. The value never falls
         but by a loss of the pool (or by rounding, less than two wei for each open ticket in a fulfilment). Fees enter
         it evenly over a day, and ETH that came within a day does not lower the fee as much: nobody gains by providing
-        some around a sale.
+        some around a sale. Taking some away before a sale makes it dearer, and who does so may bring it back after:
+        a seller's `min_assets` is what the preview said, no less.
 
         Shares are paid out of the cash as far as it goes, first come, first served; the rest comes back as tickets are
         filled. A loss that the pool does not know of yet is bought at the full price: that is the providers' risk, and
@@ -147,7 +148,7 @@ def __default__():
 def sell(shares: uint256, min_assets: uint256, receiver: address = msg.sender) -> uint256:
     """
     @notice Sell `shares` of floETH, which the caller has approved, at the exit rate less the fee (rounded up).
-    @param min_assets The call reverts below this.
+    @param min_assets The call reverts below this: what the preview said, or a provider can raise the fee before.
     @return Wei paid to `receiver`.
     @dev Reverts: "receiver: refused", "reserve: exits paused", "reserve: too little ETH", "reserve: nothing to buy",
          "slippage: too few assets", "allowance: too low", "balance: too low", "ether: send failed".
