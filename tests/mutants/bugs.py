@@ -7,6 +7,7 @@ written, a comparison off by one. The list follows the sources: text that is not
 from __future__ import annotations
 
 from tests.mutants.fee_bugs import FEE_BUGS
+from tests.mutants.liquidity_bugs import LIQUIDITY_BUGS
 from tests.mutants.oracle_bugs import ORACLE_BUGS
 from tests.mutants.registry_bugs import REGISTRY_BUGS
 from tests.mutants.seeding import Bug
@@ -820,4 +821,5 @@ BUGS: list[Bug] = [
     *REGISTRY_BUGS,
     *FEE_BUGS,
     *ORACLE_BUGS,
+    *LIQUIDITY_BUGS,
 ]

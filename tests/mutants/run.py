@@ -1,8 +1,8 @@
 """`make mutants`: put bugs into the contracts and see whether the fuzz campaign, or the tests, notice.
 
-The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room and
-of the oracle by the campaign or the unit tests, those of the fee splitter by its unit tests. Then a sample of
-mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which
+The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room, of
+the oracle and of the liquidity room by the campaign or the unit tests, those of the fee splitter by its unit tests.
+Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which
 knows the pool only) and to the unit tests of its file, and what all miss is listed as a survivor, with its line,
 because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a missing check.
 
@@ -33,6 +33,7 @@ from tests.mutants.bugs import BUGS
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.seeding import Change
 from tests.stateful import campaign
+from tests.stateful.market import MARKET_CONTRACTS
 from tests.stateful.scenes import worlds
 from tests.stateful.world import CONTRACTS, MOCKS, REGISTRY_CONTRACT
 
@@ -42,6 +43,8 @@ SHORT = 60_000
 """Transactions for a sampled change, before the second engine looks at it."""
 SHORT_VALIDATORS = 10_000
 """... for a change in the validators' room, before the unit tests look at it: each takes several times as long."""
+SHORT_MARKET = 20_000
+"""... for a change in the liquidity room, likewise."""
 FORGE_SECONDS = 6
 """Time of the second engine for what the campaign misses."""
 PATIENCE = 600
@@ -83,9 +86,28 @@ ORACLE_TESTS = {
     "oracle/limits.vy": "oracle_contract*",
 }
 """The same, of files that the mechanical sample does not draw from."""
+MARKET_TESTS = {
+    "liquidity/ExitReserve.vy": "reserve_*",
+    "liquidity/Gauge.vy": "gauge*",
+    "liquidity/RateProvider.vy": "rate_provider",
+    "liquidity/StablePair.vy": "pair_*",
+    "liquidity/WethVault.vy": "weth_vault",
+    "liquidity/Zap.vy": "zap",
+    "liquidity/locked_fees.vy": "reserve_sell pair_sell",
+    "liquidity/pair_quotes.vy": "pair_*",
+    "liquidity/pair_terms.vy": "pair_terms",
+    "liquidity/reserve_books.vy": "reserve_*",
+    "liquidity/reserve_shares.vy": "reserve_shares",
+    "liquidity/reserve_terms.vy": "reserve_sell",
+    "liquidity/stable_math.vy": "pair_math",
+    "liquidity/ticket_list.vy": "reserve_tickets",
+}
+"""The same, of the liquidity room."""
 ORACLE = "contracts/oracle/"
 ALONE = "contracts/oracle/FeeSplitter.vy"
 """Where its tests alone look for bugs: the campaign deploys it in worlds with validators only."""
+MARKET = "contracts/liquidity/"
+"""Where the campaign looks in worlds with a market only, at code that is quicker to compile and slower to run."""
 VALIDATORS = ("contracts/validators/", "contracts/lib/ssz.vy")
 """Where unit tests look for hand-chosen bugs, too, and forge does not look."""
 
@@ -114,6 +136,7 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
     tally = campaign.Tally()
     in_room = change.path.startswith(VALIDATORS)
     in_oracle = change.path.startswith(ORACLE)
+    in_market = change.path.startswith(MARKET)
     alone = change.path == ALONE
     what, by, seconds = None, "campaign", 0.0
     try:
@@ -121,17 +144,19 @@ def attempt(change: Change, transactions: int, campaign_only: bool) -> Verdict:
             gc.disable()  # a compiler's tree is all alive until the end
             stem = Path(change.path).stem
             names: tuple[str, ...] = (*CONTRACTS, REGISTRY_CONTRACT) if in_room else CONTRACTS
-            names = (stem,) if alone else names
-            made = seeding.artifacts(change, names, root)
+            names = (stem,) if alone else MARKET_CONTRACTS if in_market else names
+            options = build.Options(optimize="none") if in_market else build.Options()
+            made = seeding.artifacts(change, names, root, options)
             gc.enable()
         started = time.perf_counter()
         if not alone:
             most = SHORT_VALIDATORS if in_room else min(transactions, SHORT) if in_oracle else transactions
+            most = SHORT_MARKET if in_market else most
             what = _campaign(made, most, tally)
         seconds = time.perf_counter() - started
         if what is None and not campaign_only and not in_room and not in_oracle:
             what, by = forge.run(made, FORGE_SECONDS, SEED, shrink=False).failure, "forge"
-        if what is None and (in_room or in_oracle or not campaign_only):
+        if what is None and (in_room or in_oracle or in_market or not campaign_only):
             what, by = _unit_tests(change, [change.path]), "tests"
     except build.BuildError as error:
         what, by = str(error), "compiler"
@@ -144,11 +169,13 @@ def _give_up(*_: object) -> None:
 
 def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaign.Tally) -> str | None:
     """First difference between the bytecode and the model, None after `transactions`."""
-    campaign.VALIDATOR_SHARE = 1.0  # where there is a registry, the bug is in its room
+    campaign.VALIDATOR_SHARE = campaign.MARKET_SHARE = 1.0  # where there is a room, the bug is in it
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(PATIENCE)
     try:
-        made_worlds = worlds({**build.load_many(MOCKS), **made})
+        with_market = made.keys() >= {*MARKET_CONTRACTS}
+        others = (*CONTRACTS, *MOCKS) if with_market else MOCKS
+        made_worlds = worlds({**build.load_many(others), **made}, alone=with_market)
         number = 0
         while tally.transactions < transactions:
             if (found := campaign.run_sequence(made_worlds, f"{SEED}/{number}", tally)) is not None:
@@ -165,7 +192,7 @@ def _campaign(made: dict[str, build.Artifact], transactions: int, tally: campaig
 
 def _unit_tests(change: Change, sources: Iterable[str]) -> str | None:
     """First failure of the unit tests of these files with `change` in them, None when they pass."""
-    tests = UNIT_TESTS | ORACLE_TESTS
+    tests = UNIT_TESTS | ORACLE_TESTS | MARKET_TESTS
     patterns = [name for source in sources for name in tests[source.removeprefix("contracts/")].split()]
     with seeding.seeded(change, with_tests=True) as root:
         files = sorted({str(file) for name in patterns for file in (root / "tests" / "unit").glob(f"test_{name}.py")})
@@ -186,7 +213,8 @@ def attempts(changes: Iterable[Change], transactions: int, *, campaign_only: boo
 
 def sound() -> bool:
     """Whether the contracts themselves pass what their mutants must not; says so when they do not."""
-    for names, transactions in ((CONTRACTS, SHORT), ((*CONTRACTS, REGISTRY_CONTRACT), SHORT_VALIDATORS)):
+    rooms = ((CONTRACTS, SHORT), ((*CONTRACTS, REGISTRY_CONTRACT), SHORT_VALIDATORS), (MARKET_CONTRACTS, SHORT_MARKET))
+    for names, transactions in rooms:
         what = _campaign(build.load_many(names), transactions, tally := campaign.Tally())
         if what is not None:
             actions = sum(tally.outcomes.values())
@@ -194,7 +222,7 @@ def sound() -> bool:
             return False
     nothing = mutator.Mutant("contracts/validators/ValidatorRegistry.vy", 0, "", "", 1, "nothing")
     room = [source for source in UNIT_TESTS if f"contracts/{source}".startswith(VALIDATORS)]
-    failure = _unit_tests(nothing, [*room, *ORACLE_TESTS])
+    failure = _unit_tests(nothing, [*room, *ORACLE_TESTS, *MARKET_TESTS])
     if failure is not None:
         print(f"the contracts themselves do not pass their unit tests: {failure}")
     return failure is None

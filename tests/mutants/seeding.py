@@ -101,8 +101,12 @@ def seeded(change: Change, *, with_tests: bool = False) -> Iterator[Path]:
         yield root
 
 
-def artifacts(change: Change, names: tuple[str, ...], root: Path) -> dict[str, build.Artifact]:
+def artifacts(
+    change: Change, names: tuple[str, ...], root: Path, options: build.Options = build.Options()
+) -> dict[str, build.Artifact]:
     """Artifacts of the contracts called `names`, those that import the change from `root`, the others as they are.
+
+    `options` are those of the contracts that import the change.
 
     Raises BuildError when the change does not compile.
     """
@@ -110,5 +114,5 @@ def artifacts(change: Change, names: tuple[str, ...], root: Path) -> dict[str, b
     made = {}
     for name in names:
         hit = target in build.closure_files(build.source_path(name))
-        made[name] = build.load(name, root if hit else build.ROOT)
+        made[name] = build.load(name, root, options) if hit else build.load(name)
     return made

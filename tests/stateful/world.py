@@ -27,6 +27,8 @@ from floe.model.queue import PARTLY_CLAIMED
 from floe.model.registry import ChainConstants
 
 CHAIN_ID = 1
+MOST_CODE = 2**16
+"""Bytes: more than Ethereum takes, for mutants that are compiled without optimization. The build minds the limit."""
 GAS = 30_000_000
 """Gas of every transaction: a block's worth."""
 GENESIS = 1_700_000_000
@@ -291,7 +293,9 @@ class World:
 
     def __init__(self, artifacts: Mapping[str, Compiled]) -> None:
         """Deploy on both sides; `artifacts` holds all of CONTRACTS and MOCKS by name."""
-        self.evm = EVM(env=Env(cfg=CfgEnv(chain_id=CHAIN_ID)), gas_limit=GAS, spec_id="PRAGUE")
+        self.evm = EVM(
+            env=Env(cfg=CfgEnv(chain_id=CHAIN_ID, limit_contract_code_size=MOST_CODE)), gas_limit=GAS, spec_id="PRAGUE"
+        )
         self._storage, self._balance = self.evm.storage, self.evm.get_balance
         self._deploy(artifacts)
         self._look_up(artifacts)
