@@ -2,9 +2,10 @@
 
 The hand-chosen bugs (`bugs.py`) must all be found: those of the pool by the campaign, those of the validators' room, of
 the oracle and of the liquidity room by the campaign or the unit tests, those of the fee splitter by its unit tests.
-Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine (`tests/forge`, which
-knows the pool only) and to the unit tests of its file, and what all miss is listed as a survivor, with its line,
-because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a missing check.
+Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine
+(`tests/forge`, which knows the pool only) and to the unit tests of its file, and what all miss is listed as a survivor,
+with its line, because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a
+missing check.
 
     make mutants                 the list and a small sample
     make mutants SCORE=200       a large sample
