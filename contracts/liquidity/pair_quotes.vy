@@ -9,6 +9,8 @@
             x = ETH of the books        y = floETH of the books * v // s        D = value of (x, y)
             free = D - locked           what the liquidity is worth
 
+        What D grows by through fees is locked. What a pending loss takes off the price of floETH that comes in is no
+        fee: it goes when the loss is settled, so it is not locked, and both who joins and who leaves take their part.
         Roundings go to those who provide: what one pays (and D, where one pays by it) up, what one gets down. By the
         integers as they stand here, free / supply never falls.
 """
@@ -64,7 +66,10 @@ def _buy(m: Market, assets: uint256) -> Change:
     c.out = (gross - c.fee) * m.price_shares // m.price_value
     c.eth = m.eth + assets
     c.floeth = m.floeth - c.out - self._admin_part(m, c.fee) * m.price_shares // m.price_value
-    return self._traded(m, c)
+    self._check_out(c.out)
+    y: uint256 = self._y(m, c.floeth)
+    self._check_sides(c.eth, y)
+    return self._kept(m, c, m.d, c.eth, y)
 
 
 @internal
@@ -80,7 +85,9 @@ def _sell(m: Market, shares: uint256) -> Change:
     c.out = gross - c.fee
     c.eth = m.eth - c.out - self._admin_part(m, c.fee)
     c.floeth = m.floeth + shares
-    return self._traded(m, c)
+    self._check_out(c.out)
+    self._check_sides(c.eth, self._y(m, c.floeth))
+    return self._kept(m, c, m.d, c.eth, m.y + worth)
 
 
 @internal
@@ -106,8 +113,9 @@ def _add(m: Market, supply: uint256, assets: uint256, shares: uint256) -> Change
     c: Change = empty(Change)
     c.eth = m.eth + assets
     c.floeth = m.floeth + shares
-    y: uint256 = c.floeth * m.price_value // m.price_shares
-    d: uint256 = self._value_after(m, c.eth, y, c.eth + y)
+    y: uint256 = self._y(m, c.floeth)
+    self._check_sides(c.eth, y)
+    d: uint256 = stable_math._invariant(c.eth, y, m.a, c.eth + y)
     ideal_y: uint256 = m.y * d // m.d
     half: uint256 = (self._fee_ppm(m, m.x + c.eth, m.y + y) + 1) // 2
     rate_y: uint256 = half
@@ -122,7 +130,12 @@ def _add(m: Market, supply: uint256, assets: uint256, shares: uint256) -> Change
     if bought > m.d + stable_math.SLACK:
         c.out = supply * (bought - m.d - stable_math.SLACK) // (m.d - m.locked + stable_math.SLACK)
     self._check_out(c.out)
-    c.locked = m.locked + d - bought
+    worth: uint256 = bought
+    if rate_y > half:
+        # Without the loss.
+        fee_y = self._part_up(y - ideal_y, half)
+        worth = min(stable_math._invariant(c.eth - fee_x, y - fee_y, m.a, d), d)
+    c.locked = m.locked + d - worth
     return c
 
 
@@ -169,21 +182,25 @@ def _remove_one(m: Market, supply: uint256, liquidity: uint256, of_ether: bool) 
     rest: uint256 = stable_math._other(beside, stays + stable_math.SLACK, m.a, guess)
     if rest >= from_:
         reasons._refuse(reasons.PAIR_TOO_SMALL)
-    rate: uint256 = self._with_loss(m, self._fee_ppm(m, beside + beside, from_ + rest))
+    rate: uint256 = self._fee_ppm(m, beside + beside, from_ + rest)
     part: uint256 = from_ * stays // m.d
+    bought: uint256 = part - min(rest, part)
     c: Change = empty(Change)
-    c.fee = self._part_up(part - min(rest, part), rate)
-    c.out = from_ - rest - c.fee
+    c.fee = self._part_up(bought, rate)
+    c.out = from_ - rest - self._part_up(bought, self._with_loss(m, rate))
     c.eth = m.eth
     c.floeth = m.floeth
     if of_ether:
         c.eth -= c.out
-    else:
-        c.out = c.out * m.price_shares // m.price_value
-        c.floeth -= c.out
+        self._check_out(c.out)
+        self._check_sides(c.eth, m.y)
+        return self._kept(m, c, stays, rest + c.fee, m.y)
+    c.out = c.out * m.price_shares // m.price_value
+    c.floeth -= c.out
     self._check_out(c.out)
-    c.locked = m.locked + self._growth(m, c, stays)
-    return c
+    y: uint256 = self._y(m, c.floeth)
+    self._check_sides(m.x, y)
+    return self._kept(m, c, stays, m.x, y)
 
 
 @internal
@@ -215,32 +232,29 @@ def _trade(m: Market, into: uint256, from_: uint256, worth: uint256) -> (uint256
 
 @internal
 @pure
-def _traded(m: Market, quoted: Change) -> Change:
-    self._check_out(quoted.out)
+def _kept(m: Market, quoted: Change, d: uint256, x: uint256, y: uint256) -> Change:
+    """
+    @notice Lock what the value of x and y, without what a loss has taken off a price, is above `d`.
+    """
     c: Change = quoted
-    c.locked = m.locked + self._growth(m, c, m.d)
+    c.locked = m.locked + stable_math._invariant(x, y, m.a, d + c.fee) - d
     return c
 
 
 @internal
 @pure
-def _growth(m: Market, c: Change, d: uint256) -> uint256:
-    """
-    @notice By how much D is above `d` after a change.
-    """
-    y: uint256 = c.floeth * m.price_value // m.price_shares
-    return self._value_after(m, c.eth, y, d + c.fee) - d
+def _y(m: Market, floeth: uint256) -> uint256:
+    return floeth * m.price_value // m.price_shares
 
 
 @internal
 @pure
-def _value_after(m: Market, x: uint256, y: uint256, guess: uint256) -> uint256:
+def _check_sides(x: uint256, y: uint256):
     """
-    @notice D of sides that a change leaves. Reverts: "pair: too far from balance".
+    @notice Refuse sides that a change must not leave.
     """
     if min(x, y) < MIN_SIDE or max(x, y) > MAX_RATIO * min(x, y):
         reasons._refuse(reasons.PAIR_BALANCE)
-    return stable_math._invariant(x, y, m.a, guess)
 
 
 @internal

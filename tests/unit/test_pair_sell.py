@@ -72,7 +72,7 @@ def test_sell__without_receiver__is_for_the_caller(pair: Pair):
 
 
 def test_sell__while_a_loss_is_pending__pays_no_more_than_redemption(pair: Pair):
-    """A tenth is lost and not settled: the seller bears it, and the pair's providers keep the difference, locked."""
+    """A tenth is lost and not settled: the seller bears it, not the pair's providers."""
     contract, protocol, pool = pair.contract, pair.protocol, pair.pool
     before = contract.preview_sell(ETHER)
     worth = contract.virtual_price()
@@ -80,9 +80,33 @@ def test_sell__while_a_loss_is_pending__pays_no_more_than_redemption(pair: Pair)
     assets = pair.sell(ETHER)
     assert assets < ETHER * pool.exit_rate() // ETHER
     assert abs(assets / before - 0.9) < 0.001
-    assert contract.virtual_price() == worth
-    assert contract.locked() > lost * ETHER // pool.totalSupply() * 9 // 10
+    # The floETH is booked at the entry price, and what that is above its own is theirs at once: it is no fee.
+    gained = (contract.virtual_price() - worth) * contract.totalSupply() // ETHER
+    assert gained == pytest.approx(lost * ETHER // pool.totalSupply(), rel=0.01)
+    assert contract.locked() < assets // 2_000
     pair.check()
+
+
+@pytest.mark.parametrize("way", ["sell", "remove_one", "add"])
+def test_sell__and_others_with_a_loss_pending__lock_fees_alone(pair: Pair, way: str):
+    """When the loss is settled, nothing locked stands for what is gone: who then comes finds no bargain."""
+    contract, protocol, pool = pair.contract, pair.protocol, pair.pool
+    act = {
+        "sell": lambda: pair.sell(40 * ETHER),
+        "remove_one": lambda: pair.remove_one(60 * ETHER, True, SAVER),
+        "add": lambda: pair.add(0, 40 * ETHER),
+    }[way]
+    with pair.evm.undone():
+        act()
+        fees = contract.locked()
+    lost = protocol.raise_pending_loss(pool.totalAssets() // 10 // GWEI)
+    act()
+    assert contract.locked() <= 2 * fees
+    protocol.report(gain=-lost)
+    # All the same, ten ETH of both buy the part that they are of the whole, within one in a thousand.
+    supply, before = contract.totalSupply(), pair.value()
+    got = pair.add(10 * ETHER, 10 * ETHER)
+    assert got / supply == pytest.approx(float((pair.value() - before) / before), rel=0.002)
 
 
 def test_sell__when_all_is_pending__brings_nothing(pair: Pair):
