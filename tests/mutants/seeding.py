@@ -102,11 +102,11 @@ def seeded(change: Change, *, with_tests: bool = False) -> Iterator[Path]:
 
 
 def artifacts(
-    change: Change, names: tuple[str, ...], root: Path, options: build.Options = build.Options()
+    change: Change, names: tuple[str, ...], root: Path, options: build.Options | None = None
 ) -> dict[str, build.Artifact]:
     """Artifacts of the contracts called `names`, those that import the change from `root`, the others as they are.
 
-    `options` are those of the contracts that import the change.
+    `options` are for the contracts that import the change.
 
     Raises BuildError when the change does not compile.
     """
@@ -114,5 +114,5 @@ def artifacts(
     made = {}
     for name in names:
         hit = target in build.closure_files(build.source_path(name))
-        made[name] = build.load(name, root, options) if hit else build.load(name)
+        made[name] = build.load(name, root, options or build.Options()) if hit else build.load(name)
     return made
