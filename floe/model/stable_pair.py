@@ -147,6 +147,10 @@ class Market(NamedTuple):
     d: int = 0
     locked: int = 0
 
+    def worth(self, shares: int) -> int:
+        """Wei of `shares` at the entry price (rounded down)."""
+        return shares * self.value // self.supply
+
     @property
     def free(self) -> int:
         """Value of all liquidity."""
@@ -289,7 +293,9 @@ class StablePair:
         gross, fee = self._trade(m, m.x, m.y, wei)
         out = (gross - fee) * m.supply // m.value
         admin = fee * self.fees.admin_ppm // PPM
-        return self._traded(m, out, m.eth + wei, m.floeth - out - admin * m.supply // m.value)
+        eth, floeth = m.eth + wei, m.floeth - out - admin * m.supply // m.value
+        self._check(m, out, eth, floeth)
+        return Change(out, eth, floeth, m.locked + invariant(m.a, eth, m.worth(floeth)) - m.d)
 
     def preview_sell(self, shares: int) -> int:
         """Wei for `shares`."""
@@ -310,11 +316,13 @@ class StablePair:
         return c.out
 
     def _quote_sell(self, m: Market, shares: int) -> Change:
-        """Count what comes in at the exit price and book it at the entry price."""
+        """Count what comes in at the exit price and book it at the entry price. The difference is no fee."""
         worth = word(shares * (m.value - min(self.pool.pending_loss, m.value))) // m.supply
         gross, fee = self._trade(m, m.y, m.x, worth)
         out = gross - fee
-        return self._traded(m, out, m.eth - out - fee * self.fees.admin_ppm // PPM, m.floeth + shares)
+        eth, floeth = m.eth - out - fee * self.fees.admin_ppm // PPM, m.floeth + shares
+        self._check(m, out, eth, floeth)
+        return Change(out, eth, floeth, m.locked + invariant(m.a, eth, m.y + worth) - m.d)
 
     def _trade(self, m: Market, into: int, of: int, worth: int) -> tuple[int, int]:
         """Return what leaves the side `of` when `worth` joins the side `into`, and the fee on it (rounded up)."""
@@ -323,11 +331,6 @@ class StablePair:
             raise Revert("pair: too small")
         # At the mean of the balances before and after.
         return of - rest, part_up(of - rest, self._fee_ppm(2 * into + worth, of + rest))
-
-    def _traded(self, m: Market, out: int, eth: int, floeth: int) -> Change:
-        if out == 0:
-            raise Revert("pair: too small")
-        return Change(out, eth, floeth, m.locked + self._value_after(m, eth, floeth) - m.d)
 
     # --- liquidity ---
 
@@ -396,13 +399,17 @@ class StablePair:
     def _quote_add(self, m: Market, wei: int, shares: int) -> Change:
         eth, floeth = word(m.eth + wei), word(m.floeth + shares)
         x, y = eth, word(floeth * m.value) // m.supply
-        d = self._value_after(m, eth, floeth)
+        self._check_sides(x, y)
+        d = invariant(m.a, x, y)
         # Half the fee on what each side is away from where it would be had both grown alike.
         half = (self._fee_ppm(m.x + x, m.y + y) + 1) // 2
         ideal_x, ideal_y = m.x * d // m.d, m.y * d // m.d
         fee_x = part_up(abs(x - ideal_x), half)
-        fee_y = part_up(abs(y - ideal_y), self._with_loss(m, half) if y > ideal_y else half)
-        bought = min(invariant(m.a, x - fee_x, y - fee_y), d)
+        fee_y = part_up(abs(y - ideal_y), half)
+        kept = bought = min(invariant(m.a, x - fee_x, y - fee_y), d)
+        if y > ideal_y and self.pool.pending_loss:
+            # Of this only the fee is locked.
+            bought = min(invariant(m.a, x - fee_x, y - part_up(y - ideal_y, self._with_loss(m, half))), d)
         if m.free == 0:
             raise Revert("pair: no value")
         if bought <= m.d + SLACK:
@@ -410,7 +417,7 @@ class StablePair:
         out = self.erc20.supply * (bought - m.d - SLACK) // (m.free + SLACK)
         if out == 0:
             raise Revert("pair: too small")
-        return Change(out, eth, floeth, m.locked + d - bought)
+        return Change(out, eth, floeth, m.locked + d - kept)
 
     def preview_remove(self, liquidity: int) -> tuple[int, int]:
         """Wei and shares for `liquidity`."""
@@ -495,17 +502,17 @@ class StablePair:
             raise Revert("pair: too small")
         # Its part of this side is free of a fee; the remainder is, in effect, bought for its part of the other one.
         rate = self._fee_ppm(2 * beside, of + rest)
-        part = of * stays // m.d
-        fee = part_up(max(part - rest, 0), self._with_loss(m, rate) if of_ether else rate)
-        out, eth, floeth = of - rest - fee, m.eth, m.floeth
+        bought = max(of * stays // m.d - rest, 0)
+        fee = part_up(bought, rate)
         if of_ether:
-            eth -= out
+            out = of - rest - part_up(bought, self._with_loss(m, rate))
+            eth, floeth, kept = m.eth - out, m.floeth, (rest + fee, m.y)
         else:
-            out = out * m.supply // m.value
-            floeth -= out
-        if out == 0:
-            raise Revert("pair: too small")
-        return Change(out, eth, floeth, m.locked + self._value_after(m, eth, floeth) - stays)
+            out = (of - rest - fee) * m.supply // m.value
+            eth, floeth = m.eth, m.floeth - out
+            kept = eth, m.worth(floeth)
+        self._check(m, out, eth, floeth)
+        return Change(out, eth, floeth, m.locked + invariant(m.a, *kept) - stays)
 
     # --- fees ---
 
@@ -554,12 +561,15 @@ class StablePair:
 
     # --- inside ---
 
-    def _value_after(self, m: Market, eth: int, floeth: int) -> int:
-        """Return D of new books, which must be near enough to balance."""
-        x, y = eth, floeth * m.value // m.supply
+    def _check(self, m: Market, out: int, eth: int, floeth: int) -> None:
+        if out == 0:
+            raise Revert("pair: too small")
+        self._check_sides(eth, m.worth(floeth))
+
+    def _check_sides(self, x: int, y: int) -> None:
+        """Refuse sides that a change must not leave."""
         if min(x, y) < MIN_SIDE or max(x, y) > MAX_RATIO * min(x, y):
             raise Revert("pair: too far from balance")
-        return invariant(m.a, x, y)
 
     def _fee_ppm(self, x: int, y: int) -> int:
         return dynamic_fee(self.fees.fee, self.fees.off_peg, x, y)

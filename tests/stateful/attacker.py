@@ -12,17 +12,18 @@ what his own transactions change in that. While time passes, reports come or vic
 somebody who holds the same things: for floETH that is the rate, for liquidity its part of the books. Beyond that what
 he holds may not grow faster than fees are released. A second measure looks at the whole: what he ends with, less what
 was released to him, against ETH that was kept or staked at the entry price, whichever was better at each step.
-Rounding in his favour: none in his own transactions; where he is compared with a holder, one wei for each thing that
-is valued (values round down) and for each floETH in the reserve (it takes the rate in whole 10^-18), and where a victim
-sells to the reserve one wei that the victim's sale rounds away.
+Rounding in his favour: who has provided to the reserve may gain a wei for each floETH that is there (it takes the rate
+in whole 10^-18); in all other transactions of his none. Where he is compared with a holder, one wei for each thing that
+is valued (values round down), and where a victim sells to the reserve one wei that the victim's sale rounds away.
 
 Markets start with the pair inside its own fee of the entry price, and victims leave it there: beyond that anybody
 gains by bringing it back, which is no attack.
 
-Victims accept what the command line makes them accept: as much as the pair's own fee less than quoted if they move the
-price by at most two fees, and otherwise no less than quoted. Somebody who accepts `t` less than quoted on an order of V
-offers t·V to a sandwich: it costs two fees on what is traded around him, so a gain of about t·V·(1 - 2f/m) where he
-moves the price by m, more than two fees f. `--tolerance PPM` shows that.
+Victims accept as much as the pair's own fee f less than quoted, if their order and the largest that this bears ahead of
+it move the price by at most two fees (2f - f², exactly: then what is sold ahead, for p(1 - f) at best, is bought back
+for that at least); and otherwise no less than quoted. Somebody who accepts `t` less than quoted on an order of V offers
+t·V to a sandwich: it costs two fees on what is traded around him, so a gain of about t·V·(1 - 2f/m) where both move the
+price by m, more than two fees. `--tolerance PPM` shows that.
 
 Who provides just before a victim and leaves after gets none of the fee; what he has then is what every provider has,
 floETH bought at the victim's price. The table shows the best of that under "price impact"; it is not counted.
@@ -340,6 +341,8 @@ class Play:
     extra: int = 0
     """Profit found otherwise: rewards beyond his part, a view that lies."""
     acted: bool = False
+    named: int = 0
+    """Wei that roundings of the reserve's may give him: it takes the rate in whole 10^-18, a wei for each floETH."""
     steps: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
@@ -393,6 +396,9 @@ class Play:
             self.steps.append(f"({contract.kind}.{function}({shown}) value {value})")
             return 0
         self.acted = True
+        if contract is self.market.reserve and function == "deposit":
+            held, queued = self.market.ask(contract, "held"), self.market.ask(contract, "queued")
+            self.named = max(self.named, (held + queued) // ETHER + 1)
         self.steps.append(f"{contract.kind}.{function}({shown}) value {value} -> {answer}")
         return answer
 
@@ -407,7 +413,9 @@ class Play:
         drift = after.value - before.value
         if victim:
             # No time has passed and no rate has changed: a provider has as much of D as before, in another mixture.
-            caught = after.liquidity - before.liquidity
+            # While a loss is pending D counts floETH for more than it is worth, and more of it is no gain.
+            lossless = after.exit_value == self.market.rates()[0]
+            caught = after.liquidity - before.liquidity if lossless else Fraction(0)
             impact = drift if after.liquidity else 0
             if caught > 0 or drift > impact + (1 if after.things > 1 else 0):
                 self.extra += max(int(caught), drift - impact)
@@ -440,9 +448,10 @@ class Play:
         return self.meanwhile(action, name, victim=True)
 
     def end(self) -> int:
-        """Return his profit in wei, the larger by the two measures."""
+        """Return his profit in wei, the larger by the two measures, less what is named."""
         final = self.holdings().value
-        return max(self.gain + final - self.last, int(final - self.bench - self.released)) + self.extra
+        profit = max(self.gain + final - self.last, int(final - self.bench - self.released)) + self.extra
+        return profit - min(max(profit, 0), self.named)
 
     # --- what he does often ---
 
@@ -490,21 +499,10 @@ def sandwich(play: Play) -> None:
     wei = m.bearable(sell, wei) if TOLERANCE is None else wei
     if not wei:
         return
-    least = accepted(m, sell, wei)
     if sell:
         play.stake(11 * m.liquidity)
-    # The largest that the victim bears, to a few per cent.
-    low, high = -5.0, 1.0
-    for _ in range(SEARCH):
-        middle = (low + high) / 2
-        with m.undone():
-            try:
-                m.order(sell, int(m.liquidity * 10**middle), account=ATTACKER)
-                m.order(sell, wei, least)
-                low = middle
-            except Refused:
-                high = middle
-    ahead = int(m.liquidity * 10**low * r.choice((1.0, 1.0, r.random())))
+    least = accepted(m, sell, wei)
+    ahead = int(borne(m, sell, wei, least) * r.choice((1.0, 1.0, r.random())))
     got = play.do(
         *((m.pair, "sell", m.shares_for(ahead), 0) if sell else (m.pair, "buy", 0)), value=0 if sell else ahead
     )
@@ -520,19 +518,40 @@ def sandwich(play: Play) -> None:
 
 
 TOLERANCE: int | None = None
-"""Ppm that victims accept less than quoted; None: what the command line chooses."""
+"""Ppm that victims accept less than quoted; None: what is safe."""
+
+
+def borne(m: Market, sell: bool, wei: int, least: int) -> int:
+    """Return the largest trade of the attacker's, to a few per cent, after which a victim still gets its least."""
+    low, high = -5.0, 1.0
+    for _ in range(SEARCH):
+        middle = (low + high) / 2
+        with m.undone():
+            try:
+                m.order(sell, int(m.liquidity * 10**middle), account=ATTACKER)
+                m.order(sell, wei, least)
+                low = middle
+            except Refused:
+                high = middle
+    return int(m.liquidity * 10**low)
 
 
 def accepted(m: Market, sell: bool, wei: int) -> int:
-    """Least that a victim accepts of a trade of `wei`."""
+    """Least that a victim accepts of a trade of `wei`. The attacker has what he could trade ahead of it."""
     quote = m.quote(sell, wei)
     if TOLERANCE is not None:
         return quote * (PPM - TOLERANCE) // PPM
     fee, before = m.ask(m.pair, "fee"), m.ask(m.pair, "price")
+    least = int(quote * (PPM - fee) // PPM)
+    ahead = borne(m, sell, wei, least) * 11 // 10
     with m.undone():
-        m.order(sell, wei)
-        after = m.ask(m.pair, "price")
-    return int(quote * (PPM - fee) // PPM if abs(after - before) * PPM <= 2 * fee * before else quote)
+        try:
+            m.order(sell, ahead, account=ATTACKER)
+            m.order(sell, wei)
+        except Refused:
+            return quote
+        fee, after = min(fee, m.ask(m.pair, "fee")), m.ask(m.pair, "price")
+    return least if abs(after - before) * PPM * PPM <= (2 * PPM - fee) * fee * before else quote
 
 
 def just_in_time_pair(play: Play) -> None:
@@ -867,7 +886,7 @@ def combination(play: Play) -> None:
     m, r = play.market, play.random
     sell = r.random() < 0.5
     wei = m.bearable(sell, int(m.liquidity * 10 ** r.uniform(-3, 0)))
-    least = accepted(m, sell, wei) if wei else 0
+    least = m.quote(sell, wei) if wei else 0
     for _ in range(r.randrange(3, 9)):
         what = r.random()
         if what < 0.07:

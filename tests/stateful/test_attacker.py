@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -54,8 +55,8 @@ def test_sandwich__victims_accept_too_little__is_seen_to_gain(market: Market):
 
 def test_play__something_for_nothing__is_seen(market: Market):
     with market.undone():
-        market.draw(attacker.Random("any"))
-        play = Play(market, attacker.Random("any"))
+        market.draw(Random("any"))
+        play = Play(market, Random("any"))
         play.begin()
         market.send(attacker.VICTIM, market.pool, "transfer", attacker.ATTACKER, 5)
         assert play.end() > 0
@@ -63,13 +64,18 @@ def test_play__something_for_nothing__is_seen(market: Market):
 
 def test_play__fees_of_a_victim_in_his_liquidity__are_seen(market: Market):
     with market.undone():
-        market.draw(attacker.Random("any"))
-        play = Play(market, attacker.Random("any"))
+        market.draw(Random("any"))
+        play = Play(market, Random("any"))
         play.begin()
         play.provide(market.liquidity)
         market.travel(12)
-        # A day passes unseen within what counts as the victim's trade: the fee is his.
-        play.victim(lambda: (market.order(True, market.liquidity // 100), market.travel(86_400)), "victim trades")
+
+        def trade() -> None:
+            """Let a day pass unseen within what counts as the victim's trade: the fee is his."""
+            market.order(True, market.liquidity // 100)
+            market.travel(86_400)
+
+        play.victim(trade, "victim trades")
         assert play.end() > 0
 
 
