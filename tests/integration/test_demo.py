@@ -206,6 +206,15 @@ def test_story__panic__price_falls_below_redemption_value_and_comes_back(played)
             assert sample.ask - sample.bid > (sample.entry_rate - sample.exit_rate) * 9 // 10
 
 
+def test_story__patient_buyer__pays_less_than_the_pool_will(played, closing):
+    bought = [one for one in closing.log if (one.contract, one.name) == ("pair", "Bought")]
+    bargains = [one for one in bought if one.time > played.stage.midnight + 6 * DAY]
+    assert len(bargains) == 3
+    for one in bargains:
+        before = [sample for sample in played.stage.samples if sample.time < one.time][-1]
+        assert one.arguments["assets"] * 10**18 < one.arguments["shares"] * before.exit_rate
+
+
 def test_story__reserve__buys_exits_in_the_panic_and_is_paid_for_them(played):
     before, panic, paid = (samples_of(played, day)[-1] for day in (3, 7, 14))
     assert panic.reserve_cash < before.reserve_cash // 2
