@@ -17,8 +17,9 @@
             idle       what streamed while nobody staked: it streams again with the next notification
             rest       what the last division by the stakes left: the next one takes it in
             earnings   `earned` * SCALE + `fraction` of each account
-            forfeited  what accounts that left by `emergency_exit` had earned since they were last settled: it stays
-                       here, and belongs to nobody
+            forfeited  what divisions had given to accounts that left by `emergency_exit` since they were last settled:
+                       it stays here, and belongs to nobody. What had streamed and was not divided yet goes to those who
+                       stay, or is idle
 
         So what stays here for good is below one wei for each account, below two of the rest, and what was forfeited.
 
@@ -155,7 +156,7 @@ def withdraw(amount: uint256, receiver: address = msg.sender):
 def emergency_exit() -> uint256:
     """
     @notice Send the caller all of its stake and look at no reward. What it had earned when it last staked, withdrew or
-            claimed stays claimable; what it has earned since is forfeited.
+            claimed stays claimable; what it has earned since is lost to it.
     @return The amount.
     @dev Reverts: "gauge: zero amount", "token: transfer failed".
     """
