@@ -120,7 +120,8 @@ def _add(m: Market, supply: uint256, assets: uint256, shares: uint256) -> Change
     half: uint256 = (self._fee_ppm(m, m.x + c.eth, m.y + y) + 1) // 2
     rate_y: uint256 = half
     if y > ideal_y:
-        rate_y = self._with_loss(m, half)
+        # Of what is left: liquidity is bought at the entry price, so part of what is taken here comes back with it.
+        rate_y = self._with_loss(m, half, m.price_value - min(m.pending_loss, m.price_value))
     fee_x: uint256 = self._part_up(self._apart(c.eth, m.x * d // m.d), half)
     fee_y: uint256 = self._part_up(self._apart(y, ideal_y), rate_y)
     c.fee = fee_x + fee_y
@@ -187,7 +188,7 @@ def _remove_one(m: Market, supply: uint256, liquidity: uint256, of_ether: bool) 
     bought: uint256 = part - min(rest, part)
     c: Change = empty(Change)
     c.fee = self._part_up(bought, rate)
-    c.out = from_ - rest - self._part_up(bought, self._with_loss(m, rate))
+    c.out = from_ - rest - self._part_up(bought, self._with_loss(m, rate, m.price_value))
     c.eth = m.eth
     c.floeth = m.floeth
     if of_ether:
@@ -265,11 +266,13 @@ def _admin_part(m: Market, fee: uint256) -> uint256:
 
 @internal
 @pure
-def _with_loss(m: Market, rate: uint256) -> uint256:
+def _with_loss(m: Market, rate: uint256, of: uint256) -> uint256:
     """
-    @notice A rate in ppm and the part of floETH's value that a pending loss will take (rounded up), at most all.
+    @notice A rate in ppm and the pending loss as a part of `of` wei (rounded up), at most all.
     """
-    return min(rate + self._ceil(m.pending_loss * PPM, m.price_value), PPM)
+    if of == 0:
+        return PPM
+    return min(rate + self._ceil(m.pending_loss * PPM, of), PPM)
 
 
 @internal
