@@ -1,8 +1,8 @@
 """`ape floe liquidity add|remove|stake|unstake|claim`: provide what others trade with, and be rewarded for it.
 
 Every function prints what would be paid and received, asks, sends, and says what happened. The least that is accepted
-is the preview less a tolerance: by default the fee of the pair (or the least of the reserve), because whoever accepts
-less offers the difference to a sandwich.
+is the preview less a tolerance: by default none at the pair (whoever accepts less offers the difference to a sandwich),
+and the reserve's least fee where its value is what counts, which nobody can move.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import click
 from floe.cli.amounts import show
 from floe.cli.market import GAS, LP, RESERVE_SHARES, Market, carry_out, less, of_held, tell
 from floe.cli.session import Call, Floe, Wallet
-from floe.market.live import CROWD
 
 
 def add(
@@ -34,12 +33,7 @@ def add(
     if shares:
         of_held(wallet, floe.pool, "floETH", shares)
     expected = market.ask(pair.preview_add, ether, shares)[0]
-    least, why = market.least(
-        expected,
-        lambda model: model.add_liquidity(CROWD, ether, shares, 0, CROWD),
-        lambda model: model.preview_add(ether, shares),
-        slippage_ppm,
-    )
+    least, why = market.least(expected, lambda model: model.preview_add(ether, shares), slippage_ppm)
     approvals = market.approval(wallet, floe.pool, pair, shares) if shares else []
     call = Call("add", pair.add_liquidity, (shares, least, receiver), value=ether, gas=GAS if approvals else None)
     paid = " and ".join(show(amount, name) for amount, name in ((ether, "ETH"), (shares, "floETH")) if amount)
@@ -92,10 +86,10 @@ def remove(
     pair, receiver = market.pair, receiver or wallet.address
     liquidity = of_held(wallet, pair, LP, liquidity, _staked(market, wallet.address))
     if only is None:
-        tolerance = _tolerance(slippage_ppm, market.pair_fee)
-        why = f"{tolerance / 10_000:g} % less than quoted"
         ether, shares = market.ask(pair.preview_remove, liquidity)
-        least = (less(ether, tolerance), less(shares, tolerance))
+        least_ether, why = market.least(ether, lambda model: model.preview_remove(liquidity)[0], slippage_ppm)
+        least_shares, _ = market.least(shares, lambda model: model.preview_remove(liquidity)[1], slippage_ppm)
+        least = (least_ether, least_shares)
         call = Call("remove", pair.remove_liquidity, (liquidity, *least, receiver))
         expected = f"{show(ether, 'ETH')} and {show(shares, 'floETH')}"
         accepted = f"{show(least[0], 'ETH')} and {show(least[1], 'floETH')}"
@@ -105,7 +99,6 @@ def remove(
         paid = market.ask(pair.preview_remove_one, liquidity, of_ether)[0]
         one, why = market.least(
             paid,
-            lambda model: model.remove_one(CROWD, liquidity, of_ether, 0, CROWD),
             lambda model: model.preview_remove_one(liquidity, of_ether),
             slippage_ppm,
         )

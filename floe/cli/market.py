@@ -94,19 +94,11 @@ class Market:
         )
         return ReserveState(Books(*numbers), limits)
 
-    def least(
-        self,
-        expected: int,
-        trade: Callable[[StablePair], int],
-        preview: Callable[[StablePair], int],
-        slippage_ppm: int | None,
-    ) -> tuple[int, str]:
-        """Return the least to accept of what a trade with the pair should give, and why, in words.
+    def least(self, expected: int, preview: Callable[[StablePair], int], slippage_ppm: int | None) -> tuple[int, str]:
+        """Return the least to accept of what the pair should give, and why, in words.
 
-        With a tolerance as named. Without one: a sandwich of a trade that moves the price by m gains about m less the
-        fee before the trade, which the first half pays, and the fee after it, which the second half pays. So up to
-        there the fee is a safe tolerance, and beyond it nothing is. What time alone takes, while rewards stream in, is
-        accepted in any case. `trade` and `preview` are done on the model.
+        Exactly what is quoted, or a tolerance as named: whoever accepts less offers the difference to a sandwich. What
+        time alone takes, while rewards stream in, is accepted in any case; `preview` says so on the model.
         """
         if slippage_ppm is not None:
             return less(expected, slippage_ppm), f"{slippage_ppm / 10_000:g} % less than quoted"
@@ -114,22 +106,9 @@ class Market:
         pair = live.pair
         if pair is None:
             return expected, "what is quoted: nobody else has provided anything"
-        drifted = min(live.later(lambda: preview(pair)), expected)
-        fee, shift = self.pair_fee, live.shift_ppm(lambda: trade(pair))
-        if shift <= fee + live.fee_after(lambda: trade(pair)):
-            return less(drifted, fee), f"{fee / 10_000:g} % less than quoted, the pair's fee"
-        return drifted, (
-            f"no less than quoted: it moves the price by {shift / 10_000:.4f} %, and less would invite a sandwich"
-        )
+        return min(live.later(lambda: preview(pair)), expected), "what is quoted, less what rewards take in ten minutes"
 
     # --- paying ---
-
-    @property
-    def pair_fee(self) -> int:
-        """Ppm that the pair takes of a trade now; while it is empty, at least."""
-        if not self.ask(self.pair.totalSupply)[0]:
-            return int(self.floe.read(self.pair.parameters).fee)
-        return self.ask(self.pair.fee)[0]
 
     @property
     def reserve_fee(self) -> int:

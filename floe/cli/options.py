@@ -38,7 +38,7 @@ slippage = click.option(
     type=click.FloatRange(0, 50),
     metavar="PERCENT",
     callback=lambda _, __, percent: None if percent is None else round(percent * 10_000),
-    help="How much less than quoted is accepted; by default what the trade's own fee is, as more invites a sandwich.",
+    help="How much less than quoted is accepted; by default next to nothing, as more invites a sandwich.",
 )
 """In ppm; None where it is not given."""
 

@@ -17,7 +17,7 @@ from floe.cli.tickets import wait_fields
 from floe.cli.waiting import Wait, flow
 from floe.cli.words import RefusedError, in_words
 from floe.deploy.execute import network_name
-from floe.market.live import CROWD, Live
+from floe.market.live import Live
 from floe.market.search import largest
 from floe.market.ways import INSTANT, PAIR, QUEUE, RESERVE, Way, best, fitting, value
 from floe.report import tables
@@ -196,7 +196,8 @@ def _fields(quote: Quote) -> dict[str, Any]:
 def sell(floe: Floe, wallet: Wallet, shares: int | None, through: str, slippage_ppm: int | None) -> None:
     """Sell floETH (None: all) for ETH at once: through a named way, or through the best one that takes all of it.
 
-    At least the quote less `slippage_ppm` is accepted; None stands for the least fee of the way.
+    At least the quote less `slippage_ppm` is accepted. None: of pair and reserve the quote, of the instant exit its
+    least fee less, which goes to the holders and not to who comes first.
     """
     shares = of_held(wallet, floe.pool, "floETH", shares)
     quote = Quote(floe, shares)
@@ -206,14 +207,10 @@ def sell(floe: Floe, wallet: Wallet, shares: int | None, through: str, slippage_
         raise click.ClickException(f"not all of it can be sold at once. {whys}")
     market, owner = quote.market, wallet.address
     if way.name == PAIR:
-        least, why = market.least(
-            way.ether,
-            lambda pair: pair.sell(CROWD, shares, 0, CROWD),
-            lambda pair: pair.preview_sell(shares),
-            slippage_ppm,
-        )
+        least, why = market.least(way.ether, lambda pair: pair.preview_sell(shares), slippage_ppm)
     else:
-        fee = market.reserve_fee if way.name == RESERVE else int(quote.now.limits.parameters.instant_fee_min)
+        # Of the reserve exactly the quote: the next to take its ETH away would make the sale dearer.
+        fee = 0 if way.name == RESERVE else int(quote.now.limits.parameters.instant_fee_min)
         tolerance = fee if slippage_ppm is None else slippage_ppm
         least, why = less(way.ether, tolerance), f"{tolerance / 10_000:g} % less than quoted"
     contract = {INSTANT: floe.pool, RESERVE: market.reserve, PAIR: market.pair}[way.name]

@@ -289,7 +289,7 @@ def _fields(risk: Risk) -> dict[str, Any]:
         else {
             "ether_wei": risk.state.pair.eth,
             "floeth_shares": risk.state.pair.floeth,
-            "fee_ppm": risk.market.pair_fee,
+            "fee_ppm": risk.market.ask(risk.market.pair.fee)[0],
             "down_shares": risk.depth[0][0],
             "down_brings_wei": risk.depth[0][1],
             "up_wei": risk.depth[1][0],

@@ -12,7 +12,7 @@ from typing import TypeVar
 from floe.market.crowd import Departure, Offer, leave
 from floe.market.search import largest
 from floe.market.ways import INSTANT, PAIR, RESERVE, value
-from floe.model.basics import GWEI, PPM, U80, U96, UNLIMITED, Address, Revert, ceil_div
+from floe.model.basics import GWEI, PPM, U80, U96, UNLIMITED, Address, Revert
 from floe.model.exit_reserve import Books, ExitReserve, ReserveParameters
 from floe.model.parameters import Parameters
 from floe.model.pool import Pool
@@ -131,17 +131,6 @@ class Live:
         return reserve.size(reserve.books) if reserve.parameters.of_value else reserve.parameters.target
 
     # --- what is accepted ---
-
-    def shift_ppm(self, trade: Callable[[], object]) -> int:
-        """Return by how much a trade would move the pair's price, up or down, in ppm (rounded up); 0 if refused."""
-        price = self.price()
-        moved = self.trial(lambda: (trade(), self.price())[1])
-        return 0 if not price or moved is None else ceil_div(abs(moved - price) * PPM, price)
-
-    def fee_after(self, trade: Callable[[], object]) -> int:
-        """Return the pair's fee in ppm once a trade is done; 0 if that is refused."""
-        pair = self.pair
-        return 0 if pair is None else self.trial(lambda: (trade(), pair.fee())[1]) or 0
 
     def later(self, preview: Callable[[], int]) -> int:
         """Return the least that a preview promises now and within `PATIENCE`, while nobody trades; 0 if refused.

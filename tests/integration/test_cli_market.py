@@ -89,13 +89,10 @@ def test_add__first_then_more__what_was_previewed(chain):
     assert printed.endswith("`ape floe liquidity stake` earns rewards with it\n")
 
 
-def test_add__small_or_large__the_tolerance_that_no_sandwich_pays_for(market):
-    fee = market.at["StablePair"].fee()
-    small = market.say("liquidity", "add", "--ether", "0.1", "-y", who="staker")
-    assert rows(small)["accepted"] == f"{fee / 10_000:g} % less than quoted, the pair's fee"
+def test_add__no_tolerance_named__what_is_quoted(market):
     quoted = market.at["StablePair"].preview_add(50 * ETHER, 0)
     large = market.say("liquidity", "add", "--ether", "50", "-y", who="staker")
-    assert rows(large)["accepted"].endswith("and less would invite a sandwich")
+    assert rows(large)["accepted"] == "what is quoted, less what rewards take in ten minutes"
     # What time alone takes is accepted: the fees of the first, released over a day, make liquidity dearer.
     least = sent(market, "StablePair", large)["min_liquidity"]
     assert quoted - quoted // 10**5 < least <= quoted
@@ -109,8 +106,7 @@ def test_remove__both_or_one__what_was_previewed(market):
     before = pool.balanceOf(staker)
     printed = market.say("liquidity", "remove", "10", "-y", who="staker")
     assert pool.balanceOf(staker) - before == shares
-    fee = pair.parameters().fee
-    assert sent(market, "StablePair", printed)["min_shares"] == shares * (10**6 - fee) // 10**6
+    assert shares - 10 <= sent(market, "StablePair", printed)["min_shares"] <= shares
     assert f"removed 10.000000 flLP: {show(ether, 'ETH')} and {show(shares, 'floETH')}\n" in printed
 
     expected, before = pair.preview_remove_one(ETHER, False), pool.balanceOf(staker)
@@ -271,7 +267,7 @@ def test_quote__loss_pending__cost_against_what_the_queue_pays(market):
 @pytest.mark.parametrize(
     ("through", "contract"), [("instant", "FloePool"), ("reserve", "ExitReserve"), ("pair", "StablePair")]
 )
-def test_sell__through_a_way__at_least_the_quote_less_its_fee(market, through, contract):
+def test_sell__through_a_way__at_least_about_the_quote(market, through, contract):
     staker, pool = market.actors["staker"], market.at["FloePool"]
     shares, before = pool.balanceOf(staker), staker.balance
     quoted = {way["way"]: int(way["pays_wei"]) for way in market.json("quote", "--sell", "4")["ways"]}[through]
@@ -295,7 +291,7 @@ def test_trade__rewards_stream_in__no_tolerance_for_others_but_for_time(market):
     rate = market.at["FloePool"].entry_rate()
     for words in (["sell", "60", "--through", "pair"], ["liquidity", "add", "--ether", "60"]):
         printed = market.say(*words, "-y", who="staker")
-        assert rows(printed)["accepted"].endswith("and less would invite a sandwich")
+        assert rows(printed)["accepted"] == "what is quoted, less what rewards take in ten minutes"
     least, liquidity = sent(market, "StablePair", printed)["min_liquidity"], pair.balanceOf(staker) - 200 * ETHER
     assert 0 <= liquidity - least < liquidity // 10**4
     assert market.at["FloePool"].entry_rate() > rate

@@ -125,23 +125,6 @@ def test_trial__refused_or_not__nothing_changes():
 # --- what is accepted ---
 
 
-def test_shift__a_sale__how_far_the_price_falls():
-    live = read(world())
-    pair, before = live.pair, live.price()
-    assert pair is not None
-    assert before is not None
-    shift = live.shift_ppm(lambda: pair.sell(CROWD, 5 * ETHER, 0, CROWD))
-    after = live.price_after_sale(5 * ETHER)
-    assert after is not None
-    assert shift - 1 < (before - after) * PPM / before <= shift
-    assert live.price() == before
-    assert live.shift_ppm(lambda: pair.remove_liquidity(CROWD, ETHER, 0, 0, CROWD)) <= 1
-    assert live.shift_ppm(lambda: pair.sell(CROWD, 0, 0, CROWD)) == 0  # refused
-    # Away from balance the fee rises, and is less again on the way back.
-    assert live.fee_after(lambda: pair.sell(CROWD, 30 * ETHER, 0, CROWD)) > pair.fee()
-    assert live.fee_after(lambda: pair.sell(CROWD, 0, 0, CROWD)) == 0  # refused
-
-
 def test_later__rewards_stream_in__what_is_bought_becomes_dearer():
     live = read(world())
     pair = live.pair
