@@ -270,18 +270,19 @@ class Market:
         return int(self.ask(self.pair, "preview_buy", wei))
 
     def settle(self) -> None:
-        """Let others trade until the price is fair."""
-        for _ in range(64):
-            if self.fair():
-                return
-            eth, books = self.books()
-            value, _, shares = self.rates()
+        """Let others trade until the price is fair, or they cannot."""
+        eth, books = self.books()
+        value, _, shares = self.rates()
+        wei, was_dear = min(eth, books * value // shares) // 5, None
+        while not self.fair() and wei > GWEI:
             dear = self.ask(self.pair, "price") > ETHER
-            side = books * value // shares if dear else eth
-            if wei := self.bearable(dear, side // 20):
+            if was_dear not in (None, dear):
+                wei //= 4
+            was_dear = dear
+            try:
                 self.order(dear, wei)
-            else:
-                self.order(dear, side // 20)
+            except Refused:
+                return
 
     def bearable(self, sell: bool, wei: int) -> int:
         """Return as much of `wei` as can be traded without making the price unfair."""
@@ -341,14 +342,17 @@ class Play:
     extra: int = 0
     """Profit found otherwise: rewards beyond his part, a view that lies."""
     acted: bool = False
+    void: bool = False
+    """Nobody could bring the price back: what is gained by that is no attack, and the play does not count."""
     named: int = 0
     """Wei that roundings of the reserve's may give him: it takes the rate in whole 10^-18, a wei for each floETH."""
     steps: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
         """Start with ETH."""
-        self.first = self.last = self.holdings().value
-        self.bench = Fraction(self.first)
+        self.void = not self.market.fair()
+        self.last = self.holdings().value
+        self.bench = Fraction(self.last)
 
     def holdings(self) -> Holdings:
         """Look at all that he has."""
@@ -438,6 +442,7 @@ class Play:
         if not self.market.fair():
             # Rewards and losses move the sides apart. Others come first.
             self.victim(self.market.settle, "arbitrage")
+            self.void |= not self.market.fair()
         if before[0]:
             self.bench *= max(Fraction(1), Fraction(after[0] * before[2], before[0] * after[2]))
         self.bench += 2 * self.holdings().things
@@ -449,6 +454,9 @@ class Play:
 
     def end(self) -> int:
         """Return his profit in wei, the larger by the two measures, less what is named."""
+        if self.void:
+            self.acted = False
+            return 0
         final = self.holdings().value
         profit = max(self.gain + final - self.last, int(final - self.bench - self.released)) + self.extra
         return profit - min(max(profit, 0), self.named)
@@ -501,8 +509,8 @@ def sandwich(play: Play) -> None:
         return
     if sell:
         play.stake(11 * m.liquidity)
-    least = accepted(m, sell, wei)
-    ahead = int(borne(m, sell, wei, least) * r.choice((1.0, 1.0, r.random())))
+    least, most = accepted(m, sell, wei)
+    ahead = int(most * r.choice((1.0, 1.0, r.random())))
     got = play.do(
         *((m.pair, "sell", m.shares_for(ahead), 0) if sell else (m.pair, "buy", 0)), value=0 if sell else ahead
     )
@@ -536,22 +544,27 @@ def borne(m: Market, sell: bool, wei: int, least: int) -> int:
     return int(m.liquidity * 10**low)
 
 
-def accepted(m: Market, sell: bool, wei: int) -> int:
-    """Least that a victim accepts of a trade of `wei`. The attacker has what he could trade ahead of it."""
+def accepted(m: Market, sell: bool, wei: int) -> tuple[int, int]:
+    """Return the least that a victim accepts of a trade of `wei`, and the largest that this bears ahead of it.
+
+    The attacker has what he could trade ahead.
+    """
     quote = m.quote(sell, wei)
     if TOLERANCE is not None:
-        return quote * (PPM - TOLERANCE) // PPM
+        least = quote * (PPM - TOLERANCE) // PPM
+        return least, borne(m, sell, wei, least)
     fee, before = m.ask(m.pair, "fee"), m.ask(m.pair, "price")
     least = int(quote * (PPM - fee) // PPM)
-    ahead = borne(m, sell, wei, least) * 11 // 10
+    ahead = borne(m, sell, wei, least)
     with m.undone():
         try:
-            m.order(sell, ahead, account=ATTACKER)
+            # A little more than the search found.
+            m.order(sell, ahead * 11 // 10, account=ATTACKER)
             m.order(sell, wei)
         except Refused:
-            return quote
+            return quote, GWEI
         fee, after = min(fee, m.ask(m.pair, "fee")), m.ask(m.pair, "price")
-    return least if abs(after - before) * PPM * PPM <= (2 * PPM - fee) * fee * before else quote
+    return (least, ahead) if abs(after - before) * PPM * PPM <= (2 * PPM - fee) * fee * before else (quote, GWEI)
 
 
 def just_in_time_pair(play: Play) -> None:
