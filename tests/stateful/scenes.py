@@ -181,6 +181,9 @@ def opened(w: World) -> None:
     for account in (OPERATOR, *STAKERS, REENTERER):
         _do(w, ["weth_deposit", account, 500 * ETHER], ["reward_mint", account, account, 10**24])
     _do(w, ["transfer", FIRST, OPERATOR, 20 * ETHER])
+    # Rewards that stream although nobody has staked.
+    _do(w, ["gauge_add_reward", ADMIN, WETH, REENTERER, DAY], ["gauge_notify", REENTERER, WETH, ETHER + 1])
+    _do(w, ["travel", 600])
 
 
 def _provide(w: World, unit: int) -> None:
@@ -196,7 +199,7 @@ def _provide(w: World, unit: int) -> None:
     _do(w, ["gauge_add_reward", ADMIN, REWARD, STAKERS[0], 7 * DAY])
     for account, parts in ((FIRST, 2), (SECOND, 3), (REENTERER, 2)):
         _do(w, ["gauge_stake", account, w.pair.erc20.balances[account] // parts])
-    _do(w, ["gauge_add_reward", ADMIN, WETH, REENTERER, 3_600], ["gauge_notify", OPERATOR, POOL, ETHER + 7])
+    _do(w, ["gauge_notify", OPERATOR, POOL, ETHER + 7])
     _do(w, ["gauge_notify", FIRST, REWARD, 10**21 + 1], ["travel", 3_600])
     _do(w, ["gauge_notify", REENTERER, WETH, ETHER // 7])
     _do(w, ["pair_buy", FOURTH, 2 * unit, 0], ["pair_sell", FIRST, 3 * unit + 7, 0], ["travel", 600])
