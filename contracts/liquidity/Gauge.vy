@@ -71,7 +71,6 @@ MAX_PERIOD: constant(uint256) = 366 * 86_400
 # Gas that each token gets when several are paid: one that burns it cannot keep the others from being paid.
 TRANSFER_GAS: constant(uint256) = 200_000
 
-U32: constant(uint256) = 2**32 - 1
 U40: constant(uint256) = 2**40 - 1
 U96: constant(uint256) = 2**96 - 1
 U120: constant(uint256) = 2**120 - 1

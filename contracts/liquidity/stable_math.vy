@@ -23,7 +23,6 @@ RATIO_LIMIT: constant(uint256) = 10**6
 MAX_SIDE: constant(uint256) = 2**97 - 1
 
 HUNDREDTHS: constant(uint256) = 100
-PPM: constant(uint256) = 10**6
 UNIT: constant(uint256) = 10**18
 OFF_PEG_UNIT: constant(uint256) = 10_000
 # Twice what the hardest case of the domain takes.
