@@ -408,8 +408,10 @@ class StablePair:
         fee_y = part_up(abs(y - ideal_y), half)
         kept = bought = min(invariant(m.a, x - fee_x, y - fee_y), d)
         if y > ideal_y and self.pool.pending_loss:
-            # Of this only the fee is locked.
-            bought = min(invariant(m.a, x - fee_x, y - part_up(y - ideal_y, self._with_loss(m, half))), d)
+            # Of this only the fee is locked. The loss counts as a part of what is left, because liquidity is bought at
+            # the entry price: part of what is taken here comes back with it.
+            left = m.value - min(self.pool.pending_loss, m.value)
+            bought = min(invariant(m.a, x - fee_x, y - part_up(y - ideal_y, self._with_loss(half, left))), d)
         if m.free == 0:
             raise Revert("pair: no value")
         if bought <= m.d + SLACK:
@@ -505,7 +507,7 @@ class StablePair:
         bought = max(of * stays // m.d - rest, 0)
         fee = part_up(bought, rate)
         if of_ether:
-            out = of - rest - part_up(bought, self._with_loss(m, rate))
+            out = of - rest - part_up(bought, self._with_loss(rate, m.value))
             eth, floeth, kept = m.eth - out, m.floeth, (rest + fee, m.y)
         else:
             out = (of - rest - fee) * m.supply // m.value
@@ -574,9 +576,9 @@ class StablePair:
     def _fee_ppm(self, x: int, y: int) -> int:
         return dynamic_fee(self.fees.fee, self.fees.off_peg, x, y)
 
-    def _with_loss(self, m: Market, rate: int) -> int:
-        """Return a rate and the part of floETH's value that a pending loss will take (rounded up), at most all."""
-        return min(rate + ceil_div(self.pool.pending_loss * PPM, m.value), PPM)
+    def _with_loss(self, rate: int, of: int) -> int:
+        """Return a rate in ppm and the pending loss as a part of `of` wei (rounded up), at most all."""
+        return min(rate + ceil_div(self.pool.pending_loss * PPM, of), PPM) if of else PPM
 
     def _book(self, m: Market, c: Change) -> None:
         """Note the price until now, and what a change leaves."""
