@@ -25,10 +25,10 @@
 
         Staking and withdrawing never call a reward token: whatever one of them does, it can hold up nobody's stake and
         no other token. Each token is paid out of what was notified of it, and of nothing else.
-@dev What stops it, who can, and what still works then: nothing stops it. The admin (a timelock) adds reward tokens, up to
-     8 and for ever, and names who may notify each of them; a distributor can only bring more of its token, and by that
-     let what is left of it stream over a new period. A reward token that takes back what lies here, or a staked token
-     that takes fees, would break what is said above: neither is for this contract. The staked token is trusted.
+@dev What stops it, who can, and what still works then: nothing stops it. The admin (a timelock) adds reward tokens, up
+     to 8 and for ever, and names who may notify each of them; a distributor can only bring more of its token, and by
+     that let what is left of it stream over a new period. A reward token that takes back what lies here, or a staked
+     token that takes fees, would break what is said above: neither is for this contract. The staked token is trusted.
 """
 from snekmate.auth import access_control
 from contracts.lib import reasons

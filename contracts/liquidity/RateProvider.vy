@@ -3,10 +3,10 @@
 """
 @title Rate provider
 @license GNU Affero General Public License v3.0 only
-@notice What floETH is worth in ETH, for markets that ask for a rate (`getRate`) and for those that ask for a feed in the
-        shape of Chainlink's AggregatorV3Interface. The answer is the pool's exit rate, read in the pool at the moment of
-        the call: what holders who leave are paid, which rises every second with the rewards and falls at once with a
-        known loss. There is no market price in it, and nothing to push or to keep.
+@notice What floETH is worth in ETH, for markets that ask for a rate (`getRate`) and for those that ask for a feed in
+        the shape of Chainlink's AggregatorV3Interface. The answer is the pool's exit rate, read in the pool at the
+        moment of the call: what holders who leave are paid, which rises every second with the rewards and falls at once
+        with a known loss. There is no market price in it, and nothing to push or to keep.
 
         A round is a report of the pool; its number and its times are the second in which the pool took it in. So
         `updatedAt` says honestly how old the knowledge behind the answer is, and a heartbeat check works as with any

@@ -9,9 +9,10 @@
         amplification.
 
         What a trade or a one-sided change pays is locked at first and released over a day (`locked_fees.vy`); who
-        joins buys at the value without it, who leaves leaves with that. Liquidity cannot leave its owner in the block in
-        which it was minted, so nobody provides only for the length of somebody else's trade. While a loss is pending in the pool, floETH
-        comes in at the exit price and is booked at the entry price: nobody sells a known loss to those who provide.
+        joins buys at the value without it, who leaves leaves with that. Liquidity cannot leave its owner in the block
+        in which it was minted, so nobody provides only for the length of somebody else's trade. While a loss is pending
+        in the pool, floETH comes in at the exit price and is booked at the entry price: nobody sells a known loss to
+        those who provide.
         The value of the liquidity never falls but by a loss of the pool, or by a ramp while the sides differ.
 @dev What stops it, who can, and what still works then: nobody can stop trades or liquidity. When the rate falls so far
      that one side is worth more than 10,000 times the other, only what brings them nearer goes on; from 1,000,000

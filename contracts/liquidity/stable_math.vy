@@ -45,8 +45,9 @@ def _invariant(x: uint256, y: uint256, a: uint256, guess: uint256) -> uint256:
             low and high are twice the smaller and twice the larger side. The real D is less than 1 more, or less than
             1/2 less. `guess` is where to start.
     @dev Products and sums of the loop are unchecked. None can wrap:
-         x + y <= high < 2**98, and x + y <= 500,001 * low. d starts at x + y at most. It rises only from below the root,
-         which is at most x + y, and by at most wanted / linear <= 2 (x + y), as a >= 200: so d <= 3 (x + y) < 2**100.
+         x + y <= high < 2**98, and x + y <= 500,001 * low. d starts at x + y at most. It rises only from below the
+         root, which is at most x + y, and by at most wanted / linear <= 2 (x + y), as a >= 200: so d <= 3 (x + y) and
+         that is below 2**100.
          Then d * d < 2**200, d * d // low < 2**121, times d < 2**221, // high < 2**123, times 100 < 2**130;
          linear * d < 2**125 for any a below 2**25, which is what fits the pair's word; off < 2**131, off * d < 2**231.
          Reverts: "pair: too far from balance", "pair: no convergence".
