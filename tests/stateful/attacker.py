@@ -4,7 +4,8 @@
 
 A market is a pool with a rate, rewards that stream and perhaps a pending loss; a pair of random amplification, fees,
 size and imbalance; a reserve with some fill and tickets; a gauge with rewards; and victims with orders. In each the
-attacker plays every strategy of STRATEGIES from the same state, with sizes searched a little, starting with ETH.
+attacker plays every strategy of STRATEGIES from the same state, with sizes searched a little, starting with ETH and
+sometimes floETH.
 
 What counts. All that he holds is worth what it can be redeemed for now: floETH and the unfilled parts of tickets at the
 exit rate, liquidity as both sides that it would be given for, reserve shares at their value. His profit is the sum of
@@ -349,10 +350,15 @@ class Play:
     steps: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
-        """Start with ETH."""
-        self.void = not self.market.fair()
-        self.last = self.holdings().value
-        self.bench = Fraction(self.last)
+        """Start with ETH, and sometimes floETH that he has had for long."""
+        m = self.market
+        self.void = not m.fair()
+        if self.random.random() < 0.3:
+            m.try_(VICTIM, m.pool, "transfer", ATTACKER, m.shares_for(self.size()))
+        start = self.holdings()
+        # Its value rounds down.
+        self.last = start.value + bool(start.floeth)
+        self.bench = start.wei + Fraction(start.floeth * m.rates()[0], start.supply) + bool(start.floeth)
 
     def holdings(self) -> Holdings:
         """Look at all that he has."""
@@ -424,6 +430,9 @@ class Play:
             if caught > 0 or drift > impact + (1 if after.things > 1 else 0):
                 self.extra += max(int(caught), drift - impact)
             self.impact += impact
+            if after.liquidity and not lossless:
+                # A provider has bought at the exit price, and gains when the loss does not come: no step tells how much.
+                self.bench = Fraction(2**128)
             self.bench += max(impact, 0) + before.things + after.things
             return answer
         ratio = Fraction(after.exit_value * before.supply, before.exit_value * after.supply) if before.exit_value else 1
@@ -781,13 +790,13 @@ def read_only(play: Play) -> None:
     """Read prices while ETH arrives, and try to trade then: a view says what is true afterwards or nothing at all."""
     m, r = play.market, play.random
     wallet, wei = m.wallet, play.size()
-    m.try_(VICTIM, m.pool, "deposit", wei, wallet, value=wei)
+    play.event(lambda: m.try_(VICTIM, m.pool, "deposit", wei, wallet, value=wei), "somebody stakes")
     try:
         shares = m.ask(m.pool, "balanceOf", wallet)
         m.pair.add_liquidity(shares // 2, 0, sender=wallet, value=0)
     except RevertError:
         pass
-    m.travel(12)
+    play.block(always=True)
     name, view = r.choice(VIEWS)
     target = getattr(m, name)
     trades = r.random() < 0.3
