@@ -431,7 +431,7 @@ class Play:
                 self.extra += max(int(caught), drift - impact)
             self.impact += impact
             if after.liquidity and not lossless:
-                # A provider has bought at the exit price, and gains when the loss does not come: no step tells how much.
+                # A provider has bought at the exit price, and gains by no step of his own if the loss does not come.
                 self.bench = Fraction(2**128)
             self.bench += max(impact, 0) + before.things + after.things
             return answer
