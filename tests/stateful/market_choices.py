@@ -335,12 +335,16 @@ class MarketChoices(Choices):
         account = self.staker()
         return ["gauge_claim_all", account if self.chance(50) else self.anybody(), account]
 
-    def gauge_notify(self) -> Action:
+    def gauge_notify(self) -> list[Action]:
+        distributor = self.w.gauge.distributors.get(REWARD, ZERO)
+        if distributor in ACTORS and self.chance(4):  # more than fits
+            mint = ["reward_mint", OUTSIDER, distributor, U96 + 1]
+            return [mint, ["gauge_notify", distributor, REWARD, U96 + self.bits(1)]]
         token = self.reward_token()
         usual = self.w.gauge.distributors.get(token, ZERO)
         sender = usual if usual != ZERO and self.chance(92) else self.anybody()
         has = self.having(token, sender) if token in REWARDS else 0
-        return ["gauge_notify", sender, token, self.amount(has // self.pick((1, 2, 50, 1_000)))]
+        return [["gauge_notify", sender, token, self.amount(has // self.pick((1, 2, 50, 1_000)))]]
 
     def gauge_add_reward(self) -> list[Action]:
         period = self.pick((3_600, DAY, 7 * DAY, 7 * DAY, 366 * DAY, 3_599, 366 * DAY + 1, UNLIMITED))
@@ -419,8 +423,7 @@ class MarketChoices(Choices):
         return ["feed_round", self.anybody(), self.w.pool.report_at if self.chance(50) else self.bits(80)]
 
     def reward_mint(self) -> Action:
-        amount = self.upto(10**24) if self.chance(90) else 2 * U96
-        return ["reward_mint", self.anybody(), self.pick((OPERATOR, STAKERS[0], REENTERER)), amount]
+        return ["reward_mint", self.anybody(), self.pick((OPERATOR, STAKERS[0], REENTERER)), self.upto(10**24)]
 
     def reward_behave(self) -> Action:
         conduct = self.pick((0, 0, 0, 0, SILENT, DENY, FEE, BURN, REVERT, REFUSE_QUIETLY))
@@ -540,12 +543,12 @@ INSIDE: list[Callable[[MarketChoices], Action]] = [
     *(
         choose
         for choose in MARKET_WEIGHTS
-        if choose.__name__ in MARKET_CALLS and choose is not MarketChoices.gauge_add_reward
+        if choose.__name__ in MARKET_CALLS.keys() - {"gauge_add_reward", "gauge_notify"}
     ),
     MarketChoices.deposit, MarketChoices.redeem, MarketChoices.transfer, MarketChoices.request, MarketChoices.fulfil,
     MarketChoices.claim,
 ]  # fmt: skip
-"""What a receiver may do meanwhile."""
+"""What a receiver may do meanwhile: one transaction, where some choices are several."""
 
 
 # --- what must hold ---
