@@ -70,6 +70,8 @@ def cubic(x: int, y: int, d: int) -> int:
 
 def invariant(a: int, x: int, y: int) -> int:
     """Return D, rounded down: the largest d with 100·cubic(d) + (a - 100)·d <= a·(x + y). `a` is 200·A."""
+    if min(x, y) <= 0:
+        raise Revert(OVERFLOW)  # a fee took all of a side
     wanted = a * (x + y)
     d = x + y
     while True:  # Newton falls towards D and may end a little off it
