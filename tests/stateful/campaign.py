@@ -53,8 +53,8 @@ SHRINKING_SECONDS = 60
 
 VALIDATOR_SHARE = 0.12
 """Part of the sequences that are about validators: proofs cost more than anything else."""
-MARKET_SHARE = 0.12
-"""Part of the sequences that are about the liquidity room."""
+MARKET_SHARE = 0.1
+"""Part of the sequences that are about the liquidity room: some 15 % of the transactions."""
 WHOLE = (*CONTRACTS, *MOCKS, REGISTRY_CONTRACT, SPLITTER_CONTRACT, *MARKET_CONTRACTS)
 """Every contract that the campaign drives."""
 
