@@ -1,6 +1,6 @@
 """Bugs of the liquidity room, as in `bugs.py`: of the pair, the exit reserve, the gauge and the adapters.
 
-The campaign looks for them in worlds with a market, then the unit tests of the file do.
+The campaign looks for them in worlds with a market.
 """
 
 from __future__ import annotations
