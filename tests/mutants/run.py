@@ -1,8 +1,8 @@
 """`make mutants`: put bugs into the contracts and see whether the fuzz campaign, or the tests, notice.
 
 The hand-chosen bugs (`bugs.py`) must all be found: those of the pool and of the liquidity room by the campaign, those
-of the validators' room and of the oracle by the campaign or the unit tests, those of the fee splitter by its unit tests.
-Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine
+of the validators' room and of the oracle by the campaign or the unit tests, those of the fee splitter by its unit
+tests. Then a sample of mechanical changes (`mutator.py`) is counted: what the campaign misses goes to the second engine
 (`tests/forge`, which knows the pool only) and to the unit tests of its file, and what all miss is listed as a survivor,
 with its line, because it is either a change that changes nothing (`equivalent.py` says which are known, and why) or a
 missing check.
