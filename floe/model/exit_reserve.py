@@ -535,6 +535,7 @@ class ExitReserve:
         return value
 
     def _paused(self) -> bool:
+        self.pool._enter()
         return self.chain.now < self.pool.fulfil_paused_until
 
     def _in_doubt(self) -> bool:

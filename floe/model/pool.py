@@ -183,7 +183,8 @@ class Pool:
         return self.entry_value() * ETHER // self.shares
 
     def exit_rate(self) -> int:
-        """Wei per 10^18 shares when leaving (rounded down)."""
+        """Wei per 10^18 shares when leaving (rounded down). Asked by other contracts."""
+        self._enter()
         return self.exit_value() * ETHER // self.shares
 
     # --- ERC-4626 views ---

@@ -83,6 +83,7 @@ class WethVault:
     def mint(self, sender: Address, shares: int, receiver: Address) -> int:
         """Buy exactly `shares`; returns their price."""
         self._check_receiver(receiver)
+        self.pool._enter()
         assets = self.pool.preview_mint(shares)
         self._pull(sender, assets)
         self.pool.mint(self.address, assets, shares, self.address)
@@ -96,6 +97,7 @@ class WethVault:
     ) -> int:
         """Leave at once with exactly `assets`; returns the shares burnt."""
         self._check_receiver(receiver)
+        self.pool._enter()
         shares = self.pool.preview_withdraw(assets)
         self._burn(sender, owner, shares)
         self.taking = True

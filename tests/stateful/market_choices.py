@@ -95,7 +95,8 @@ class MarketChoices(Choices):
             return 0
         if kind < 13:
             return fair
-        return max(fair + self.pick((1, -1, 1 + fair // 100)), 0) if kind < 15 else min(self.amount(fair), UNLIMITED)
+        near = fair + self.pick((1, -1, 1 + fair // 100)) if kind < 15 else self.amount(fair)
+        return min(max(near, 0), UNLIMITED)
 
     def previewed(self, view: Callable[..., Any], *arguments: Any) -> Any:
         """Return what a view of the model says, None when it reverts."""
