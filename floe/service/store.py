@@ -380,7 +380,8 @@ class Store:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     """Let several processes use the file, and let nothing that was committed be lost with the power."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+    # The patience first: the change of the journal needs some when others open the file, too.
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

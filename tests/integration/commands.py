@@ -99,7 +99,10 @@ def chain(deployed: Path, node: Any, actors: dict[str, Any], monkeypatch: pytest
 
     found = records.read(deployed)
     assert found is not None
+    # The commands act on `node`, so it is this fixture that takes back what they did.
+    before = ape.chain.snapshot()
     yield Chain(contracts(found, ORDER), actors, run)
+    ape.chain.restore(before)
 
 
 def rows(printed: str) -> dict[str, str]:

@@ -289,6 +289,7 @@ def test_trade__rewards_stream_in__no_tolerance_for_others_but_for_time(market):
     market.report(cl=700 * ETHER + ETHER // 1_000)
     assert market.at["FloePool"].locked() > 0
     rate = market.at["FloePool"].entry_rate()
+    let_pass(60)
     for words in (["sell", "60", "--through", "pair"], ["liquidity", "add", "--ether", "60"]):
         printed = market.say(*words, "-y", who="staker")
         assert rows(printed)["accepted"] == "what is quoted, less what rewards take in ten minutes"

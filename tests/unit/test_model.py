@@ -434,8 +434,8 @@ def test_reasons__of_the_model__are_those_of_the_contracts():
     used = {
         reason
         for file in (build.ROOT / "floe/model").glob("*.py")
-        for reason in re.findall(r'Revert\("(.+?)"\)', file.read_text())
-        if not reason.startswith(("ecdsa", "access_control"))
+        for reason in re.findall(r'Revert\("([^"]+)"', file.read_text())
+        if not reason.startswith(("ecdsa", "access_control", "erc20"))  # snekmate's
     }
     assert used <= declared
     assert len(used) > 40
